@@ -1,0 +1,1 @@
+"""Lockgate, the vocabulary and the decisions that both sides share. Imports neither side."""
