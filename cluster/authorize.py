@@ -1,0 +1,121 @@
+"""May this caller reach this destination? The data path's answer, and the proof of it.
+
+Belongs here: intentions towards one destination compiled for lookup, and the Permit that only `authorize`
+makes. Never here: TLS, or how a refusal looks on the wire.
+
+`Policy.decide` gives what `cluster.intentions.evaluate` gives, in a few dict hits; a test holds the two
+together.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cluster.identity import Identity, IdentityError, ServiceId, parse
+from cluster.intentions import Decision, Intention, in_order, matching_destination
+from cluster.names import WILDCARD, ServiceName
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Proof that `source` may reach `destination`; the way out of the mesh asks for it."""
+
+    source: ServiceName
+    destination: ServiceName
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """No permit, and why: a rule, the default policy, or an identity that is nobody here."""
+
+    source: ServiceName | None
+    destination: ServiceName
+    decision: Decision | None
+    reason: str
+
+
+class DestinationPolicy:
+    """The intentions towards one destination, as a few dictionaries."""
+
+    __slots__ = ("_by_source", "_default", "_wildcards", "destination")
+
+    def __init__(
+        self, destination: ServiceName, rules: Iterable[Intention], *, default_allow: bool
+    ) -> None:
+        """`rules` are those whose destination covers `destination`, in any order."""
+        self.destination = destination
+        self._default = Decision(allowed=default_allow)
+        self._by_source: dict[ServiceName, tuple[int, Decision]] = {}
+        self._wildcards: list[tuple[int, ServiceName, Decision]] = []
+        for rank, rule in enumerate(in_order(rules)):
+            self._add(rank, rule)
+
+    def _add(self, rank: int, rule: Intention) -> None:
+        decision = Decision(allowed=rule.allows, rule=rule)
+        if WILDCARD in (rule.source.name, rule.source.namespace):
+            self._wildcards.append((rank, rule.source, decision))
+        else:
+            self._by_source.setdefault(rule.source, (rank, decision))
+
+    def decide(self, source: ServiceName) -> Decision:
+        """The first rule in evaluation order that covers `source`, else the default policy."""
+        found = self._by_source.get(source)
+        rank, decision = found if found is not None else (None, self._default)
+        for at, pattern, by_wildcard in self._wildcards:
+            if rank is not None and at > rank:
+                break
+            if (
+                pattern.peer == source.peer
+                and pattern.partition == source.partition
+                and pattern.namespace in (source.namespace, WILDCARD)
+                and pattern.name in (source.name, WILDCARD)
+            ):
+                return by_wildcard
+        return decision
+
+
+def policy_for(
+    destination: ServiceName, intentions: Iterable[Intention], *, default_allow: bool
+) -> DestinationPolicy:
+    """Compile the intentions of a whole mesh for one destination."""
+    rules = matching_destination(intentions, destination)
+    return DestinationPolicy(destination, rules, default_allow=default_allow)
+
+
+def caller_of(identity: Identity, trust_domain: str) -> ServiceName | None:
+    """The service that an identity of our own trust domain names; None for anybody else.
+
+    The datacenter is not looked at: all of one trust domain are equal before intentions.
+    """
+    if not isinstance(identity, ServiceId) or identity.trust_domain.lower() != trust_domain:
+        return None
+    return ServiceName(
+        name=identity.service, namespace=identity.namespace, partition=identity.partition
+    )
+
+
+def authorize(policy: DestinationPolicy, caller_uri: str, trust_domain: str) -> Permit | Denied:
+    """Decide for the SPIFFE URI of a verified client certificate."""
+    try:
+        source = caller_of(parse(caller_uri), trust_domain)
+    except IdentityError as error:
+        return Denied(None, policy.destination, None, str(error))
+    if source is None:
+        reason = f"{caller_uri} is no service of trust domain {trust_domain}"
+        return Denied(None, policy.destination, None, reason)
+    decision = policy.decide(source)
+    if decision.allowed:
+        return Permit(source, policy.destination, decision)
+    return Denied(source, policy.destination, decision, reason_of(decision))
+
+
+def reason_of(decision: Decision) -> str:
+    """The decision in words, for people."""
+    verdict = "allowed" if decision.allowed else "denied"
+    if decision.rule is None:
+        return f"{verdict} by the default policy: no intention matches"
+    rule = decision.rule
+    pair = f"{rule.source} => {rule.destination}"
+    if rule.permissions:
+        return f"{verdict}: the intention {pair} has permissions per request, which need HTTP"
+    return f"{verdict} by the intention {pair} (precedence {rule.precedence})"

@@ -1,0 +1,131 @@
+"""Intentions: precedence, order, and which rule decides between a source and a destination.
+
+Belongs here: Consul's rules of evaluation, for one pair. Never here: fast lookup (`cluster.authorize`)
+or where intentions are kept.
+
+Source: Consul, "Service intentions", sections on precedence and match order.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum, unique
+from typing import Any
+
+import msgspec
+
+from cluster.names import WILDCARD, ServiceName
+
+
+@unique
+class Action(StrEnum):
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Intention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """May `source` talk to `destination`? Either by `action` (L4) or by `permissions` (L7).
+
+    `permissions` are kept as the configuration entry spells them; they are enforced per request by
+    whoever speaks HTTP, and count as deny where there is no request.
+    """
+
+    source: ServiceName
+    destination: ServiceName
+    action: Action = Action.DENY
+    permissions: tuple[dict[str, Any], ...] = ()
+    description: str = ""
+    sameness_group: str = ""
+
+    @property
+    def precedence(self) -> int:
+        return precedence(self.source, self.destination)
+
+    @property
+    def allows(self) -> bool:
+        """What this rule says of a connection without a request: permissions count as deny."""
+        return self.action is Action.ALLOW and not self.permissions
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer, and the rule that gave it; no rule means the default policy."""
+
+    allowed: bool
+    rule: Intention | None = None
+
+    @property
+    def by_default(self) -> bool:
+        return self.rule is None
+
+
+def precedence(source: ServiceName, destination: ServiceName) -> int:
+    """9 (both exact) down to 1; how exact the destination is weighs more than the source."""
+    return 3 + 3 * _exact_parts(destination) - (2 - _exact_parts(source))
+
+
+def in_order(intentions: Iterable[Intention]) -> tuple[Intention, ...]:
+    """Evaluation order: highest precedence first, ties by name so that the order is stable."""
+    return tuple(sorted(intentions, key=_order))
+
+
+def covers(pattern: ServiceName, service: ServiceName) -> bool:
+    """Whether a source or destination pattern covers a service (or a pattern no wider than itself).
+
+    Peers and partitions must be equal: a local `*` never covers a service of a peer.
+    """
+    return (
+        pattern.peer == service.peer
+        and pattern.partition == service.partition
+        and pattern.namespace in (service.namespace, WILDCARD)
+        and pattern.name in (service.name, WILDCARD)
+    )
+
+
+def matching_destination(
+    intentions: Iterable[Intention], destination: ServiceName
+) -> tuple[Intention, ...]:
+    """All that could apply to connections towards `destination`, in evaluation order."""
+    return in_order(i for i in intentions if covers(i.destination, destination))
+
+
+def matching_source(intentions: Iterable[Intention], source: ServiceName) -> tuple[Intention, ...]:
+    """All that could apply to connections from `source`, in evaluation order."""
+    return in_order(i for i in intentions if covers(i.source, source))
+
+
+def evaluate(
+    intentions: Iterable[Intention],
+    source: ServiceName,
+    destination: ServiceName,
+    *,
+    default_allow: bool,
+    permissions_allow: bool = False,
+) -> Decision:
+    """The first matching rule decides, and none below it is asked.
+
+    `permissions_allow` is for views that ask whether some request could pass.
+    """
+    for rule in matching_destination(intentions, destination):
+        if covers(rule.source, source):
+            allowed = permissions_allow if rule.permissions else rule.allows
+            return Decision(allowed=allowed, rule=rule)
+    return Decision(allowed=default_allow)
+
+
+def _exact_parts(name: ServiceName) -> int:
+    if name.namespace == WILDCARD:
+        return 0
+    return 1 if name.name == WILDCARD else 2
+
+
+def _order(intention: Intention) -> tuple[int | str, ...]:
+    source, destination = intention.source, intention.destination
+    return (
+        -intention.precedence,
+        intention.sameness_group,
+        source.peer,
+        source.partition,
+        source.namespace,
+        source.name,
+        destination.partition,
+        destination.namespace,
+        destination.name,
+    )

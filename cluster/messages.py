@@ -1,0 +1,223 @@
+"""The wire protocol of the bus: what coordinator, node and worker say to each other, versioned.
+
+Belongs here: the messages and their framing. Never here: who sends what when (`coordinator.rollout`,
+`worker.node`, `worker.control`) or sockets (`cluster.bus`).
+
+A body is `msgpack([WIRE_VERSION, message])`. Unknown fields are ignored, so that a field may be added
+within a version; anything else needs a new version, and a peer of another version is told so and refused.
+"""
+
+from typing import Any
+
+import msgspec
+
+from cluster.certs import Leaf
+from cluster.codec import MAX_BYTES, decode, encode
+from cluster.errors import Problem, WireError
+from cluster.reasons import End
+from cluster.snapshot import SnapshotId
+
+WIRE_VERSION = 1
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The first message of a node or worker after every (re)connect.
+
+    `sender` is the node's name or the worker's index; `incarnation` is new for every process; `held` are
+    the section digests it can build on.
+    """
+
+    sender: str
+    incarnation: str
+    software: str
+    have: SnapshotId | None = None
+    held: dict[str, str] = {}
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A snapshot to apply. Sections that the receiver holds by digest are left out of `sections`.
+
+    `committed_at` is when the coordinator committed the change, in unix seconds.
+    """
+
+    id: SnapshotId
+    manifest: dict[str, str]
+    sections: dict[str, bytes]
+    committed_at: float = 0.0
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Applied. A node says it when all its workers have."""
+
+    id: SnapshotId
+
+
+class Nack(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Not applied; the old snapshot stands."""
+
+    id: SnapshotId
+    problems: tuple[Problem, ...]
+
+
+class Sign(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Node to coordinator: please sign this CSR (PEM)."""
+
+    request: int
+    csr_pem: bytes
+    renewal: bool = False
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The answer to `Sign`: a chain (PEM), or why not."""
+
+    request: int
+    chain_pem: bytes = b""
+    error: str = ""
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Node to worker only: every leaf with its key. Replaces what the worker had."""
+
+    leaves: tuple[Leaf, ...]
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """How one worker is. `missing_leaves` counts linked services that cannot be served yet."""
+
+    index: int
+    pid: int
+    generation: int = 0
+    connections: int = 0
+    restarts: int = 0
+    missing_leaves: int = 0
+    draining: bool = False
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Node to coordinator, on change and as a heartbeat."""
+
+    node: str
+    engine: str
+    have: SnapshotId | None = None
+    workers: tuple[WorkerStatus, ...] = ()
+    metrics_address: str = ""
+    draining: bool = False
+    pid: int = 0
+
+
+class Register(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Node to coordinator: the service definitions of its configuration file, in Consul's spelling.
+
+    They replace what this node registered this way before.
+    """
+
+    definitions: tuple[dict[str, Any], ...]
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The answer to `Register`; without problems all of it is in the catalog."""
+
+    problems: tuple[Problem, ...] = ()
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """One time series of a worker: the sample's name, its labels in order of the family's, its value."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric family of a worker, as Prometheus' text format knows it."""
+
+    name: str
+    kind: str
+    help: str
+    samples: tuple[Sample, ...]
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Worker to node: everything it counts, cumulative since it started."""
+
+    index: int
+    families: tuple[Family, ...]
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask a node, or a worker, for one page of something; see `QUERIES`."""
+
+    request: int
+    what: str
+    arguments: dict[str, str] = {}
+    cursor: str = ""
+    limit: int = 500
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One page; `cursor` continues it and is empty on the last."""
+
+    request: int
+    items: tuple[dict[str, Any], ...] = ()
+    cursor: str = ""
+    error: str = ""
+
+
+class Close(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """End these live connections with this reason."""
+
+    connections: tuple[str, ...]
+    end: End = End.CLOSED_BY_OPERATOR
+
+
+class Drain(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Stop accepting, let connections finish for so long, then leave."""
+
+    grace_seconds: float
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Your message cannot be taken; `reason` says why, for your log."""
+
+    reason: str
+
+
+#: What `Query.what` may be.
+QUERIES = ("connections", "metrics")
+
+Message = (
+    Hello
+    | Offer
+    | Ack
+    | Nack
+    | Sign
+    | Signed
+    | Keys
+    | WorkerStatus
+    | NodeStatus
+    | Register
+    | Registered
+    | Metrics
+    | Query
+    | Answer
+    | Close
+    | Drain
+    | Refusal
+)
+
+
+def pack(message: Message) -> bytes:
+    return encode((WIRE_VERSION, message))
+
+
+def unpack(body: bytes, *, max_bytes: int = MAX_BYTES) -> Message:
+    """The message that a body holds. Raises `WireError` that names the version or the defect."""
+    envelope = decode(tuple[int, dict[str, Any]], body, max_bytes=max_bytes)
+    version, plain = envelope
+    if version != WIRE_VERSION:
+        raise WireError(f"the peer speaks wire version {version}, this is version {WIRE_VERSION}")
+    try:
+        message: Message = msgspec.convert(plain, Message, builtin_types=(bytes,), strict=True)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise WireError(f"not a known message: {error}") from error
+    return message

@@ -1,0 +1,35 @@
+"""Choosing endpoints: in which order to try those of a set, by health and weight.
+
+Belongs here: the choice, given chance. Never here: dialling, or keeping score of failures.
+"""
+
+import random
+from collections.abc import Sequence
+
+from cluster.routes import Endpoint
+
+
+def candidates(
+    endpoints: Sequence[Endpoint], chance: random.Random, *, limit: int = 3
+) -> tuple[Endpoint, ...]:
+    """Up to `limit` different healthy endpoints in the order to try them; empty means none is healthy.
+
+    The first is drawn by weight, so is the next one from what is left. An unhealthy set fails closed.
+    """
+    left = [endpoint for endpoint in endpoints if endpoint.healthy]
+    if len(left) < 2:
+        return tuple(left)
+    picked: list[Endpoint] = []
+    while left and len(picked) < limit:
+        at = _draw(left, chance)
+        picked.append(left.pop(at))
+    return tuple(picked)
+
+
+def _draw(endpoints: Sequence[Endpoint], chance: random.Random) -> int:
+    point = chance.random() * sum(endpoint.weight for endpoint in endpoints)
+    for at, endpoint in enumerate(endpoints):
+        point -= endpoint.weight
+        if point < 0:
+            return at
+    return len(endpoints) - 1

@@ -1,0 +1,94 @@
+"""What each gateway kind listens on and serves, as the snapshot carries it.
+
+Belongs here: the portable routes. Never here: lookup structures (`worker.view`) or live state.
+"""
+
+from enum import StrEnum, unique
+
+import msgspec
+
+from cluster.names import ServiceName
+
+DEFAULT_CONNECT_TIMEOUT_SECONDS = 5.0
+
+
+@unique
+class GatewayKind(StrEnum):
+    """The kinds of gateway a node serves; the values are Consul's."""
+
+    MESH = "mesh-gateway"
+    INGRESS = "ingress-gateway"
+    TERMINATING = "terminating-gateway"
+
+    @property
+    def label(self) -> str:
+        """The `kind` label of metrics: mesh, ingress or terminating."""
+        return self.value.removesuffix("-gateway")
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """One place to dial: an IP or a host name, and a port."""
+
+    address: str
+    port: int
+    healthy: bool = True
+    weight: int = 1
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
+
+
+class Listener(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """Where one gateway listens on one node; an empty address is every address of the host."""
+
+    node: str
+    gateway: str
+    kind: GatewayKind
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address or "*"
+        return f"{host}:{self.port}"
+
+
+class OriginationTls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The second TLS leg, from a terminating gateway to the outside. Paths are on the gateway's host.
+
+    Without `ca_file` the host's own roots are used. `server_name` is sent and verified; empty, the
+    upstream's host name is.
+    """
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    server_name: str = ""
+
+
+class TerminatingRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One linked service of a terminating gateway; `endpoints` names a set in the snapshot."""
+
+    service: ServiceName
+    datacenter: str
+    server_names: tuple[str, ...]
+    endpoints: str
+    protocol: str = "tcp"
+    tls: OriginationTls | None = None
+    connect_timeout_seconds: float = DEFAULT_CONNECT_TIMEOUT_SECONDS
+
+
+class TerminatingGateway(msgspec.Struct, frozen=True, kw_only=True):
+    """What one terminating gateway serves, wherever it runs."""
+
+    name: str
+    routes: tuple[TerminatingRoute, ...]
+
+
+class MeshRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One SNI that mesh gateways carry untouched to the endpoints of a service."""
+
+    server_name: str
+    service: ServiceName
+    endpoints: str
+    connect_timeout_seconds: float = DEFAULT_CONNECT_TIMEOUT_SECONDS

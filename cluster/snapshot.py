@@ -1,0 +1,220 @@
+"""The snapshot: everything a worker needs to know, as a portable value with an id.
+
+Belongs here: its sections, their digests, and whether it is whole. Never here: how it is made
+(`coordinator.compose`) or walked through (`worker.view`).
+
+A snapshot travels as sections, each encoded and hashed on its own; the snapshot's digest is the hash of the
+list of section digests. So a section that did not change is neither sent nor compiled again.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from cluster.certs import TrustBundle
+from cluster.codec import decode, encode
+from cluster.errors import Problem, SnapshotRejected, WireError
+from cluster.intentions import Intention
+from cluster.names import WILDCARD, ServiceName
+from cluster.routes import Endpoint, Listener, MeshRoute, TerminatingGateway
+
+
+class SnapshotId(msgspec.Struct, frozen=True, kw_only=True):
+    """Which history, which place in it, which content.
+
+    `epoch` is a random tag of the store; within one epoch a larger `generation` is newer.
+    """
+
+    epoch: str
+    generation: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.generation} ({self.digest[:12]}, epoch {self.epoch})"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """All intentions, in evaluation order, and what holds where none matches."""
+
+    default_allow: bool = False
+    intentions: tuple[Intention, ...] = ()
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """Who we are: the datacenter, and the roots of our own trust domain."""
+
+    datacenter: str
+    bundle: TrustBundle
+
+
+class EndpointSet(msgspec.Struct, frozen=True, kw_only=True):
+    """A named set of endpoints, which routes refer to."""
+
+    name: str
+    endpoints: tuple[Endpoint, ...]
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateways of one datacenter serve. Each field is a section."""
+
+    trust: Trust
+    listeners: tuple[Listener, ...] = ()
+    terminating: tuple[TerminatingGateway, ...] = ()
+    mesh: tuple[MeshRoute, ...] = ()
+    endpoints: tuple[EndpointSet, ...] = ()
+    policy: Policy = Policy()
+
+
+SECTIONS = tuple(field.name for field in msgspec.structs.fields(Snapshot))
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(Snapshot)}
+
+#: Section name to digest; the snapshot's own digest is made of it.
+Manifest = dict[str, str]
+
+
+class Encoded(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot as it travels: its manifest, and the bytes of each section."""
+
+    manifest: Manifest
+    sections: dict[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        return manifest_digest(self.manifest)
+
+    def without(self, held: Mapping[str, str]) -> dict[str, bytes]:
+        """The sections that somebody who holds these digests still needs."""
+        return {
+            name: body
+            for name, body in self.sections.items()
+            if held.get(name) != self.manifest[name]
+        }
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    return hashlib.sha256(encode(manifest)).hexdigest()
+
+
+def encode_snapshot(snapshot: Snapshot) -> Encoded:
+    """The canonical form; equal snapshots give equal bytes and digests."""
+    sections = {name: encode(getattr(snapshot, name)) for name in SECTIONS}
+    manifest = {name: hashlib.sha256(body).hexdigest() for name, body in sections.items()}
+    return Encoded(manifest=manifest, sections=sections)
+
+
+def decode_snapshot(encoded: Encoded, digest: str) -> Snapshot:
+    """The snapshot that these bytes hold, if they are what `digest` says and it is whole.
+
+    Raises `SnapshotRejected` with every reason.
+    """
+    found = tuple(_encoding_problems(encoded, digest))
+    if found:
+        raise SnapshotRejected(found)
+    try:
+        parts = {name: decode(_TYPES[name], encoded.sections[name]) for name in SECTIONS}
+    except WireError as error:
+        raise SnapshotRejected((Problem(message=str(error)),)) from error
+    snapshot = Snapshot(**parts)
+    if broken := problems(snapshot):
+        raise SnapshotRejected(broken)
+    return snapshot
+
+
+def _encoding_problems(encoded: Encoded, digest: str) -> Iterator[Problem]:
+    if encoded.digest != digest:
+        yield Problem(message=f"the digest is {encoded.digest}, not {digest} as announced")
+    for name in SECTIONS:
+        body = encoded.sections.get(name)
+        if body is None:
+            yield Problem(path=name, message="the section is missing")
+        elif hashlib.sha256(body).hexdigest() != encoded.manifest.get(name):
+            yield Problem(path=name, message="the bytes do not have the section's digest")
+
+
+def problems(snapshot: Snapshot) -> tuple[Problem, ...]:
+    """Why a snapshot is not whole: references without a target, names or ports used twice."""
+    return (
+        *_listener_problems(snapshot),
+        *_reference_problems(snapshot),
+        *_name_problems(snapshot),
+        *_trust_problems(snapshot),
+    )
+
+
+def _listener_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    by_place: dict[tuple[str, int], list[Listener]] = {}
+    for listener in snapshot.listeners:
+        by_place.setdefault((listener.node, listener.port), []).append(listener)
+    for (node, port), listeners in by_place.items():
+        for first, second in _clashes(listeners):
+            yield Problem(
+                path="listeners",
+                message=f"{first.kind} {first.gateway!r} and {second.kind} {second.gateway!r} both "
+                f"want port {port} of {first.address or 'every address'} on node {node!r}",
+            )
+
+
+def _clashes(listeners: list[Listener]) -> Iterator[tuple[Listener, Listener]]:
+    for at, first in enumerate(listeners):
+        for second in listeners[at + 1 :]:
+            if first.address == second.address or _is_any(first) or _is_any(second):
+                yield first, second
+
+
+def _is_any(listener: Listener) -> bool:
+    return listener.address in ("", "0.0.0.0", "::")
+
+
+def _reference_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    sets = {endpoint_set.name for endpoint_set in snapshot.endpoints}
+    for gateway in snapshot.terminating:
+        for route in gateway.routes:
+            if route.endpoints not in sets:
+                yield Problem(
+                    path=f"terminating.{gateway.name}",
+                    message=f"service {route.service} refers to endpoints {route.endpoints!r}, "
+                    "which are not there",
+                )
+    for mesh_route in snapshot.mesh:
+        if mesh_route.endpoints not in sets:
+            yield Problem(
+                path="mesh",
+                message=f"{mesh_route.server_name} refers to endpoints {mesh_route.endpoints!r}, "
+                "which are not there",
+            )
+
+
+def _name_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    for gateway in snapshot.terminating:
+        names = Counter(name for route in gateway.routes for name in route.server_names)
+        yield from _repeated(f"terminating.{gateway.name}", names)
+    yield from _repeated("mesh", Counter(route.server_name for route in snapshot.mesh))
+    yield from _repeated("terminating", Counter(g.name for g in snapshot.terminating))
+    yield from _repeated("endpoints", Counter(s.name for s in snapshot.endpoints))
+
+
+def _repeated(path: str, names: Counter[str]) -> Iterator[Problem]:
+    for name, count in names.items():
+        if count > 1:
+            yield Problem(path=path, message=f"{name!r} is there {count} times")
+
+
+def _trust_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    roots = snapshot.trust.bundle.roots
+    if not roots:
+        yield Problem(path="trust", message="there is no CA root")
+    elif sum(root.active for root in roots) != 1:
+        yield Problem(path="trust", message="exactly one CA root must be active")
+
+
+def linked_services(snapshot: Snapshot, gateways: frozenset[str]) -> frozenset[ServiceName]:
+    """The services whose leaf a node with these terminating gateways must hold."""
+    return frozenset(
+        route.service
+        for gateway in snapshot.terminating
+        if gateway.name in gateways
+        for route in gateway.routes
+        if route.service.name != WILDCARD
+    )
