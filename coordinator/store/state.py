@@ -1,0 +1,82 @@
+"""The wanted state in memory: what every record is now, and its indexes.
+
+Belongs here: reading records, and applying an effect to them. Never here: I/O, waiting, what values mean.
+
+`State` is for reading. `LiveState` changes with every commit, in one step between two awaits, so whoever
+does not await sees one revision. Whoever must await, or works in another thread, takes a `snapshot()` first:
+it costs next to nothing, shares the tables, and never changes; the next commit copies only the tables it
+touches.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from .records import Loaded, Record
+from .settle import Effect
+
+_EMPTY: Mapping[str, Record] = MappingProxyType({})
+
+
+class State:
+    """Records by table and key, at one revision."""
+
+    def __init__(
+        self, revision: int, tables: dict[str, dict[str, Record]], table_indexes: dict[str, int]
+    ) -> None:
+        self._revision = revision
+        self._tables = tables
+        self._table_indexes = table_indexes
+
+    @property
+    def revision(self) -> int:
+        """The last commit's; 0 if there was none."""
+        return self._revision
+
+    def get(self, table: str, key: str) -> Record | None:
+        return self._tables.get(table, _EMPTY).get(key)
+
+    def table(self, name: str) -> Mapping[str, Record]:
+        """The records of one table by key, in no order that means anything; empty if there is none."""
+        present = self._tables.get(name)
+        return _EMPTY if present is None else MappingProxyType(present)
+
+    def under(self, table: str, prefix: str) -> Iterator[Record]:
+        """The records of one table whose keys begin with `prefix`. Looks at every key."""
+        return (r for key, r in self.table(table).items() if key.startswith(prefix))
+
+    def table_index(self, table: str) -> int:
+        """The last revision that changed or deleted a record of this table; 0 if none did."""
+        return self._table_indexes.get(table, 0)
+
+
+class LiveState(State):
+    """The one that follows the commits."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__(loaded.revision, {}, dict(loaded.table_indexes))
+        for record in loaded.records:
+            self._tables.setdefault(record.table, {})[record.key] = record
+        self._shared: set[str] = set()
+
+    def snapshot(self) -> State:
+        """This revision, for as long as one likes."""
+        self._shared.update(self._tables)
+        return State(self._revision, dict(self._tables), dict(self._table_indexes))
+
+    def apply(self, effect: Effect) -> None:
+        """Become the next revision. Never called but with an effect that the store has kept."""
+        for name in effect.touched():
+            self._unshare(name)
+            self._table_indexes[name] = effect.revision
+        for record in effect.written:
+            self._tables[record.table][record.key] = record
+        for gone in effect.deleted:
+            del self._tables[gone.table][gone.key]
+        self._revision = effect.revision
+
+    def _unshare(self, name: str) -> None:
+        if name in self._shared:
+            self._tables[name] = dict(self._tables[name])
+            self._shared.discard(name)
+        else:
+            self._tables.setdefault(name, {})

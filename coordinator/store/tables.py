@@ -1,0 +1,10 @@
+"""The names of the tables, and of what their keys are made. Pure. Nothing else belongs here."""
+
+ENTRIES = "entries"  # kind/name
+NODES = "nodes"  # node
+SERVICES = "services"  # node/service id
+CHECKS = "checks"  # node/check id
+BUS_KEYS = "bus_keys"  # node: its public CURVE key
+CA = "ca"  # config, state, roots/<id>: nothing secret
+CA_KEYS = "ca_keys"  # root id: its private key. Never served, never part of a snapshot
+CA_SERIAL = "ca_serial"  # next: a counter, apart from `ca` so that counting wakes nobody

@@ -1,0 +1,72 @@
+"""The wanted state: the store, the picture of it in memory, and those who wait for it to change.
+
+Belongs here: the one way in which the wanted state changes. Never here: who may change what, and to what.
+
+A commit is settled against the picture (which costs no I/O, and a conflict or a write that changes nothing
+ends there), then kept by the store, then applied to the picture, then told to those who wait. One at a time,
+in the order of the calls. There is no await between the store's answer and the waking, so a cancelled commit
+is wholly there or not at all.
+"""
+
+from collections.abc import Collection, Sequence
+
+import trio
+
+from .records import Change, Expect, Store, StoreError
+from .settle import settle
+from .state import LiveState
+from .waiters import Waiters
+
+
+class Wanted:
+    """What people want the fleet to be. Made by `Wanted.open(store)`."""
+
+    def __init__(self, store: Store, state: LiveState) -> None:
+        self._store = store
+        self._state = state
+        self._turn = trio.Lock()  # first come, first served
+        self._waiters = Waiters()
+
+    @classmethod
+    async def open(cls, store: Store) -> "Wanted":
+        """Load everything. Raises StoreError."""
+        return cls(store, LiveState(await store.load()))
+
+    @property
+    def state(self) -> LiveState:
+        """The present. Take `state.snapshot()` to keep it over an await."""
+        return self._state
+
+    async def commit(self, changes: Sequence[Change], expect: Sequence[Expect] = ()) -> int:
+        """As `Store.commit`; the picture shows it when this returns."""
+        async with self._turn:
+            settled = settle(
+                changes, expect, lookup=self._state.get, revision=self._state.revision + 1
+            )
+            if settled.changes_nothing:
+                return self._state.revision
+            revision = await self._store.commit(changes, expect)
+            if revision != settled.revision:
+                raise StoreError(
+                    f"the store is at revision {revision} after a commit that should have been"
+                    f" {settled.revision}: somebody else writes to it"
+                )
+            self._state.apply(settled)
+            self._waiters.wake(settled.touched())
+            return revision
+
+    async def wait_past(
+        self, index: int, *, tables: Collection[str], timeout_seconds: float, prefix: str = ""
+    ) -> bool:
+        """Wait until one of the tables is past `index`: at once if it is, else with its next change.
+
+        `prefix` narrows what wakes to keys that begin so. A table that is past `index` already returns at
+        once whatever the prefix: which keys were deleted since is not kept. False: the time is out.
+        """
+        if any(self._state.table_index(table) > index for table in tables):
+            await trio.lowlevel.checkpoint()
+            return True
+        with self._waiters.waiting(tables, prefix) as changed:
+            with trio.move_on_after(timeout_seconds):
+                await changed.wait()
+            return changed.is_set()
