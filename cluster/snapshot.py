@@ -218,3 +218,12 @@ def linked_services(snapshot: Snapshot, gateways: frozenset[str]) -> frozenset[S
         for route in gateway.routes
         if route.service.name != WILDCARD
     )
+
+
+def assemble(manifest: Manifest, sections: Mapping[str, bytes], held: Encoded | None) -> Encoded:
+    """A whole snapshot from what was sent and what is held; what is in neither stays missing."""
+    known = dict(sections)
+    for name, digest in manifest.items():
+        if name not in known and held is not None and held.manifest.get(name) == digest:
+            known[name] = held.sections[name]
+    return Encoded(manifest=manifest, sections=known)
