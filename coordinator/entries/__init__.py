@@ -1,0 +1,1 @@
+"""Configuration entries, service definitions and registrations: text in, checked values out."""

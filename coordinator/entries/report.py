@@ -1,0 +1,64 @@
+"""What a walk over a document finds: problems, and where each path lies.
+
+Belongs here: gathering, and giving a path its line. Never here: a rule. Rules are generators of
+`Finding` over plain values; they know paths and never lines, so that they also judge bodies that came
+without a file.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from cluster.errors import Problem
+
+
+class Finding(NamedTuple):
+    """One thing wrong at one path (`Services[1].CAFile`)."""
+
+    path: str
+    message: str
+
+
+class Report:
+    """Problems and warnings of one document, and the line of every path that was walked."""
+
+    def __init__(self, file: str = "") -> None:
+        self.file = file
+        self.lines: dict[str, int] = {}
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def add(self, path: str, message: str, line: int = 0) -> None:
+        self.problems.append(self.problem(path, message, line))
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Add what rules found, but for places that could not be read: those are reported already."""
+        unread = {problem.path for problem in self.problems}
+        for path, message in findings:
+            if unread.isdisjoint(around(path)):
+                self.add(path, message)
+
+    def warn(self, findings: Iterable[Finding]) -> None:
+        self.warnings.extend(self.problem(path, message) for path, message in findings)
+
+    def problem(self, path: str, message: str, line: int = 0) -> Problem:
+        return Problem(message=message, path=path, file=self.file, line=line or self.line(path))
+
+    def line(self, path: str) -> int:
+        """The line of the path, or of the nearest place around it that was walked."""
+        return next((self.lines[place] for place in around(path) if place in self.lines), 0)
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """The problems in the order of their lines."""
+        return tuple(sorted(self.problems, key=lambda problem: problem.line))
+
+
+def around(path: str) -> Iterator[str]:
+    """The path itself, then each place that holds it, the innermost first; not the document."""
+    while path:
+        yield path
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+
+
+def join(path: str, name: str) -> str:
+    """The path of the member `name` below `path`."""
+    return f"{path}.{name}" if path else name
