@@ -3,16 +3,28 @@
 Belongs here: intentions towards one destination compiled for lookup, and the Permit that only `authorize`
 makes. Never here: TLS, or how a refusal looks on the wire.
 
-`Policy.decide` gives what `cluster.intentions.evaluate` gives, in a few dict hits; a test holds the two
-together.
+`DestinationPolicy.decide` gives what `cluster.intentions.evaluate` gives, in a few dict hits; a test holds
+the two together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cluster.identity import Identity, IdentityError, ServiceId, parse
 from cluster.intentions import Decision, Intention, in_order, matching_destination
-from cluster.names import WILDCARD, ServiceName
+from cluster.names import DEFAULT, WILDCARD, ServiceName
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A cluster with a trust domain of its own whose services may call ours."""
+
+    name: str
+    exported_partition: str = DEFAULT
+
+
+NO_PEERS: Mapping[str, Peer] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +94,40 @@ def policy_for(
     return DestinationPolicy(destination, rules, default_allow=default_allow)
 
 
-def caller_of(identity: Identity, trust_domain: str) -> ServiceName | None:
-    """The service that an identity of our own trust domain names; None for anybody else.
+def caller_of(
+    identity: Identity, trust_domain: str, peers: Mapping[str, Peer] = NO_PEERS
+) -> ServiceName | None:
+    """The service that an identity names, if it is of our own trust domain or of a peer's.
 
-    The datacenter is not looked at: all of one trust domain are equal before intentions.
+    `peers` are by lower-case trust domain. A peer speaks only for the partition it exports from, and its
+    services are named without it, as intentions do. The datacenter is not looked at: all of one trust
+    domain are equal before intentions.
     """
-    if not isinstance(identity, ServiceId) or identity.trust_domain.lower() != trust_domain:
+    if not isinstance(identity, ServiceId):
         return None
-    return ServiceName(
-        name=identity.service, namespace=identity.namespace, partition=identity.partition
-    )
+    domain = identity.trust_domain.lower()
+    if domain == trust_domain:
+        return ServiceName(
+            name=identity.service, namespace=identity.namespace, partition=identity.partition
+        )
+    peer = peers.get(domain)
+    if peer is None or identity.partition != peer.exported_partition:
+        return None
+    return ServiceName(name=identity.service, namespace=identity.namespace, peer=peer.name)
 
 
-def authorize(policy: DestinationPolicy, caller_uri: str, trust_domain: str) -> Permit | Denied:
-    """Decide for the SPIFFE URI of a verified client certificate."""
+def authorize(
+    policy: DestinationPolicy,
+    caller_uri: str,
+    trust_domain: str,
+    peers: Mapping[str, Peer] = NO_PEERS,
+) -> Permit | Denied:
+    """Decide for the SPIFFE URI of a verified client certificate.
+
+    Whoever verified it must have used the roots of the trust domain that the URI names, no others.
+    """
     try:
-        source = caller_of(parse(caller_uri), trust_domain)
+        source = caller_of(parse(caller_uri), trust_domain, peers)
     except IdentityError as error:
         return Denied(None, policy.destination, None, str(error))
     if source is None:

@@ -111,6 +111,8 @@ _SHAPES: tuple[
 _URI = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)"
 )
+#: No URI holds these (RFC 3986 section 2), and a line break in a name would forge a log line.
+_NOT_IN_A_URI = re.compile(r"[\x00-\x20\x7f]|%(?![0-9A-Fa-f]{2})")
 
 
 def parse(uri: str) -> Identity:
@@ -122,11 +124,11 @@ def parse(uri: str) -> Identity:
     if found is None or found["scheme"].lower() != "spiffe":
         raise IdentityError(f"{uri!r}: the scheme of a SPIFFE id is spiffe")
     host, path = found["host"], found["path"]
-    if found["rest"] or not host:
+    if found["rest"] or not host or _NOT_IN_A_URI.search(uri):
         raise IdentityError(f"{uri!r} is not in the expected format")
     for shape, pattern in _SHAPES:
         if match := pattern.fullmatch(path):
-            parts = {name: unquote(part) for name, part in match.groupdict().items() if part}
+            parts = {name: _unescape(part) for name, part in match.groupdict().items() if part}
             return shape(trust_domain=host, **parts)
     if not path and host.find(".") >= 1:
         cluster_id, _, domain = host.partition(".")
@@ -154,3 +156,11 @@ def _render(trust_domain: str, partition: str, path: str) -> str:
 def _escape(segment: str) -> str:
     """One path segment: RFC 3986's pchar stays as it is, all else is percent-encoded."""
     return quote(segment, safe="!$&'()*+,;=:@")
+
+
+def _unescape(segment: str) -> str:
+    """Undoes `_escape`. Bytes that are no UTF-8 are refused, not replaced: two names would become one."""
+    try:
+        return unquote(segment, errors="strict")
+    except UnicodeDecodeError as error:
+        raise IdentityError(f"{segment!r} is not percent-encoded UTF-8") from error
