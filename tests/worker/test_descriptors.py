@@ -1,0 +1,180 @@
+"""Listening sockets survive their way between processes: the same inode, whole sets, nothing left open."""
+
+import os
+import resource
+import socket
+from contextlib import contextmanager
+
+import pytest
+import trio
+
+from cluster.codec import encode
+from cluster.errors import WireError
+from worker.descriptors import (
+    SLOTS_PER_PART,
+    Part,
+    Present,
+    Slot,
+    follow,
+    receive_present,
+    receive_slots,
+    send_message,
+    send_slots,
+)
+
+
+def slot(index=0, port=8443):
+    return Slot(address="127.0.0.1", port=port, index=index)
+
+
+def inode(held):
+    return os.fstat(held.fileno()).st_ino
+
+
+@contextmanager
+def pair():
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with (
+        trio.socket.from_stdlib_socket(left) as one,
+        trio.socket.from_stdlib_socket(right) as other,
+    ):
+        yield one, other
+
+
+@contextmanager
+def listening(count=1):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        yield sockets
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def open_descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_a_socket_arrives_as_the_very_same_socket():
+    with pair() as (one, other), listening() as (held,):
+        await send_slots(one, {slot(0): held, slot(1): None})
+        received = await receive_slots(other)
+        assert received[slot(1)] is None
+        with received[slot(0)] as arrived:
+            assert inode(arrived) == inode(held)
+            assert not arrived.get_inheritable()
+
+
+@pytest.mark.parametrize("count", [0, 1, SLOTS_PER_PART, SLOTS_PER_PART + 1, 3 * SLOTS_PER_PART])
+async def test_a_set_of_any_size_arrives_whole(count):
+    with pair() as (one, other), listening() as (held,):
+        sent = {slot(index): held if index % 2 else None for index in range(count)}
+        received = None
+
+        async def receive():
+            nonlocal received
+            received = await receive_slots(other)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await send_slots(one, sent)
+        assert received.keys() == sent.keys()
+        for at, arrived in received.items():
+            assert (arrived is None) == (sent[at] is None)
+            if arrived is not None:
+                arrived.close()
+
+
+async def test_the_end_is_none_and_a_half_set_is_dropped():
+    with pair() as (one, other), listening() as (held,):
+        before = open_descriptors()
+        await send_message(one, Part(carried=(slot(),), last=False), (held.fileno(),))
+        one.shutdown(socket.SHUT_WR)
+        assert await receive_slots(other) is None
+        assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (encode((2, Part())), "version 2"),
+        (b"\xff\xff", "not msgpack"),
+        (encode((1, Present(index=0, pid=1, incarnation="x"))), "expected Part"),
+        (encode((1, Part(carried=(slot(), slot(1))))), "a descriptor for each slot"),
+    ],
+)
+async def test_what_is_not_a_part_is_refused_and_its_descriptors_closed(body, named):
+    with pair() as (one, other), listening() as (held,):
+        before = open_descriptors()
+        descriptors = held.fileno().to_bytes(4, "little")
+        await one.sendmsg([body], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+        with pytest.raises(WireError, match=named):
+            await receive_slots(other)
+        assert open_descriptors() == before
+
+
+async def test_no_descriptors_left_is_an_error_and_passes_by():
+    with pair() as (one, other), listening() as (held,):
+        await send_slots(one, {slot(index): held for index in range(10)})
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        before = open_descriptors()
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 3, hard))
+        try:
+            with pytest.raises(WireError, match="no descriptors left"):
+                await receive_slots(other)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert open_descriptors() == before
+        await send_slots(one, {slot(): held})
+        received = await receive_slots(other)
+        received[slot()].close()
+
+
+async def test_a_worker_presents_what_it_holds_to_each_node_and_applies_what_it_assigns(tmp_path):
+    path = str(tmp_path / "sockets")
+    holds = {}
+    applied = trio.Event()
+
+    def apply(slots):
+        holds.update({at: arrived for at, arrived in slots.items() if arrived is not None})
+        applied.set()
+
+    async def meet(assign):
+        """A node of one meeting, which dies after it."""
+        with trio.socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as node:
+            await node.bind(path)
+            node.listen()
+            peer, _ = await node.accept()
+            with peer:
+                present = await receive_present(peer)
+                slots = await receive_slots(peer)
+                await send_slots(peer, assign)
+                await applied.wait()
+        os.unlink(path)
+        return present, slots
+
+    with listening() as (held,), trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+
+            async def be_a_worker(task_status):
+                await follow(
+                    path,
+                    index=1,
+                    pid=7,
+                    incarnation="x",
+                    held=lambda: holds,
+                    apply=apply,
+                    task_status=task_status,
+                )
+
+            nursery.start_soon(nursery.start, be_a_worker)
+            present, slots = await meet({slot(1): held})
+            assert (present, slots) == (Present(index=1, pid=7, incarnation="x"), {})
+            applied = trio.Event()
+            _, slots = await meet({slot(1): None})
+            with slots[slot(1)] as back:
+                assert inode(back) == inode(held)
+            nursery.cancel_scope.cancel()
+        holds[slot(1)].close()
