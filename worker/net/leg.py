@@ -35,11 +35,11 @@ _PATH_IS_GONE = frozenset(
 
 
 class WouldBlockRead(Exception):
-    """Call again with the same arguments once `sock` is readable."""
+    """Call again once `sock` is readable; a `send` with the same bytes, maybe at another address."""
 
 
 class WouldBlockWrite(Exception):
-    """Call again with the same arguments once `sock` is writable."""
+    """Call again once `sock` is writable; a `send` with the same bytes, maybe at another address."""
 
 
 class Leg(Protocol):
@@ -65,7 +65,8 @@ class Leg(Protocol):
     def shutdown_write(self) -> None:
         """End our direction in order: FIN or close_notify. Calling it again does nothing.
 
-        Raises `WouldBlockWrite` when it has to be called again.
+        Raises `WouldBlockWrite` when it has to be called again, and `ConnectionResetError` when the
+        peer is gone, so that nobody believes it was told.
         """
         ...
 
@@ -110,9 +111,8 @@ class PlainLeg:
         self._write_ended = True
         try:
             self.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            # ENOTCONN: the peer has reset already, which the next recv_into tells.
-            return
+        except OSError as error:
+            raise cut_short(error) from None
 
     def close(self) -> None:
         self.sock.close()

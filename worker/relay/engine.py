@@ -1,0 +1,107 @@
+"""What a relay engine promises, and the values it shares with whoever watches a flow.  ●
+
+An engine takes two established legs and moves bytes both ways until both directions are over:
+
+- A side that ends in order ends the other side's direction in order (half-close passes through);
+  the opposite direction goes on. When both are over the flow is `FINISHED`, and the legs are left
+  open for the caller to close.
+- A side that is lost (reset, TLS without close_notify) ends the flow, and both legs are aborted: the
+  other peer sees a reset and cannot take a cut stream for a complete one. What the lost side had
+  sent before is delivered as far as the kernel still has it.
+- `Flow.kill`, the idle limit and the age limit end the flow and abort both legs.
+- A slow reader stops the reading at the other side: at most `buffer_bytes` wait per direction.
+- Cancelled from outside, an engine lets go of both legs and closes neither.
+
+Belongs here: the contract and its values. Never here: a socket.
+"""
+
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from cluster.reasons import End
+from worker.net.leg import Leg
+
+#: Indexes of `Flow.counters`, as the client sees it: up is client to upstream.
+UP, DOWN = 0, 1
+
+
+class Flow:
+    """One connection's byte counts and its kill switch; made by the connection frame.
+
+    A count is of bytes that the sink's socket has taken. The counts may be read at any time; they
+    lie in an array of unsigned 64-bit numbers so that an engine outside Python can write them
+    directly. Everything else belongs to the trio thread.
+    """
+
+    __slots__ = ("_watchers", "counters", "killed")
+
+    def __init__(self) -> None:
+        self.counters = array("Q", (0, 0))
+        #: What `kill` was called with first; `None` while nobody called it.
+        self.killed: End | None = None
+        self._watchers: list[Callable[[], object]] = []
+
+    @property
+    def up_bytes(self) -> int:
+        """Bytes carried from the client to the upstream."""
+        return self.counters[UP]
+
+    @up_bytes.setter
+    def up_bytes(self, count: int) -> None:
+        self.counters[UP] = count
+
+    @property
+    def down_bytes(self) -> int:
+        """Bytes carried from the upstream to the client."""
+        return self.counters[DOWN]
+
+    @down_bytes.setter
+    def down_bytes(self, count: int) -> None:
+        self.counters[DOWN] = count
+
+    def kill(self, end: End) -> None:
+        """End this flow now, for this reason; the first reason wins, and repeating is harmless.
+
+        Before `run` it makes `run` return at once, after it there is nothing left to end.
+        """
+        if self.killed is None:
+            self.killed = end
+            for watcher in tuple(self._watchers):
+                watcher()
+
+    @contextmanager
+    def watch(self, on_kill: Callable[[], object]) -> Iterator[None]:
+        """Have `on_kill()` called when the flow is killed inside this block, or was already."""
+        self._watchers.append(on_kill)
+        try:
+            if self.killed is not None:
+                on_kill()
+            yield
+        finally:
+            self._watchers.remove(on_kill)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayLimits:
+    """When a flow has lasted long enough, and how much may wait in it; `None` is no limit.
+
+    `idle_timeout_seconds` counts from the last byte that moved in either direction; an engine may be
+    up to an eighth later, never earlier. `max_age_seconds` counts from the call of `run`.
+    """
+
+    idle_timeout_seconds: float | None = None
+    max_age_seconds: float | None = None
+    buffer_bytes: int = 64 * 1024
+
+
+class RelayEngine(Protocol):
+    """See the module's docstring for what every engine keeps to."""
+
+    name: str  #: "pure" or "native": a metric label and a word in the log
+
+    async def run(self, client: Leg, upstream: Leg, flow: Flow, limits: RelayLimits) -> End:
+        """Carry bytes until the flow is over; which of the endings it was."""
+        ...
