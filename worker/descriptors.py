@@ -69,14 +69,16 @@ async def follow(
     incarnation: str,
     held: Callable[[], Mapping[Slot, socket.socket]],
     apply: Callable[[Slots], None],
+    connected: Callable[[], None] = lambda: None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """A worker's side, for ever: present what is held, then apply each set that the node assigns.
 
     `apply` gets the whole set each time. A slot with a socket is to be taken over, also in place of one
     that is held for the same slot; a slot with None stays as it is; a slot that is held and not in the set
-    is to be given up. Started once presented for the first time. When the node goes, the worker keeps what
-    it has and presents itself to the next node.
+    is to be given up. When the node goes, the worker keeps what it has and presents itself to the next node.
+    `connected` is called after each presentation: the node may be a new one, which wants a Hello. Started
+    once presented for the first time.
     """
     present = Present(index=index, pid=pid, incarnation=incarnation)
     wait_seconds = _FIRST_WAIT_SECONDS
@@ -87,6 +89,7 @@ async def follow(
                 await connection.connect(path)
                 await send_message(connection, present)
                 await send_slots(connection, held())
+                connected()
                 if not started:
                     task_status.started()
                     started = True
