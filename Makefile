@@ -1,0 +1,40 @@
+# What a newcomer runs: `make run`, `make test`. Needs Python 3.11 or later with venv, make and a C compiler.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+LOCKGATE_CONFORMANCE ?= ../shared/conformance
+STAMP := $(VENV)/.installed
+
+.PHONY: help run test lint conformance stress format clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+run: $(STAMP)    ## the quickstart in the foreground; Ctrl-C ends it
+	$(BIN)/lockgate dev examples/quickstart
+
+test: $(STAMP)   ## all tests; those whose server is not installed are skipped by name
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)   ## ruff, mypy and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+conformance: $(STAMP)  ## how Consul decides, case by case, from $LOCKGATE_CONFORMANCE
+	LOCKGATE_CONFORMANCE='$(LOCKGATE_CONFORMANCE)' $(BIN)/python -m pytest -q tests/conformance
+
+format: $(STAMP) ## let ruff format and sort imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:           ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -1,0 +1,45 @@
+"""A CURVE secret key in a file: one line of Z85, readable by its owner alone.
+
+Belongs here: making and reading such a file. Never here: the keys' use (`cluster.bus`).
+"""
+
+import os
+from pathlib import Path
+
+from cluster.bus import KeyPair, keygen, public_key
+from cluster.errors import ConfigError, Problem
+
+
+def create_key_file(path: Path) -> KeyPair:
+    """A new pair, its secret half in `path` (0600). Raises `ConfigError`; a file is never overwritten."""
+    pair = keygen()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as out:
+            out.write(pair.secret_key + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        raise _problem(path, error.strerror or str(error)) from error
+    return pair
+
+
+def read_key_file(path: Path) -> KeyPair:
+    """The pair whose secret half is in `path`. Raises `ConfigError`, also when others may read the file."""
+    try:
+        mode = path.stat().st_mode
+        secret = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _problem(path, str(error)) from error
+    if mode & 0o077:
+        raise _problem(path, f"mode {mode & 0o777:04o} lets others read the secret key; chmod 0600")
+    return KeyPair(public_key=public_key(secret), secret_key=secret)
+
+
+def ensure_key_file(path: Path) -> KeyPair:
+    """The pair in `path`, which is made if it is not there. Raises `ConfigError`."""
+    return read_key_file(path) if path.exists() else create_key_file(path)
+
+
+def _problem(path: Path, message: str) -> ConfigError:
+    return ConfigError((Problem(file=str(path), message=message),))

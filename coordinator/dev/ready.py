@@ -1,0 +1,69 @@
+"""Asking a development cluster whether it serves yet.
+
+Belongs here: waiting for an answer that says so. Never here: what to start or write.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import trio
+
+from cluster.errors import LockgateError
+from coordinator.dev.wanted import Request
+
+_POLL_SECONDS = 0.05
+
+
+class Refused(LockgateError):
+    """The coordinator did not take something that a file asks for."""
+
+
+async def wait_for_coordinator(client: httpx.AsyncClient) -> None:
+    """Until the admin socket answers."""
+    while True:
+        try:
+            response = await client.get("/v1/lockgate/status")
+            if response.is_success:
+                return
+        except httpx.TransportError:
+            pass
+        await trio.sleep(_POLL_SECONDS)
+
+
+async def allow_node(client: httpx.AsyncClient, name: str, public_key: str) -> None:
+    """Put the node on the bus's list. Raises `Refused`."""
+    await _put(client, f"/v1/lockgate/nodes/{name}", {"public_key": public_key}, f"node {name}")
+
+
+async def write(client: httpx.AsyncClient, requests: Iterable[Request]) -> None:
+    """Make the writes in order. Raises `Refused` at the first that is not taken."""
+    for request in requests:
+        await _put(client, request.path, request.body, request.what)
+
+
+async def _put(client: httpx.AsyncClient, path: str, body: dict[str, Any], what: str) -> None:
+    response = await client.put(path, json=body)
+    if not response.is_success:
+        raise Refused(f"{what}: {response.text.strip()}")
+
+
+async def wait_for_node(client: httpx.AsyncClient, node: str) -> dict[str, Any]:
+    """Until every worker of the node serves the newest snapshot whole; the node's status."""
+    while True:
+        status = (await client.get("/v1/lockgate/status")).json()
+        for found in status["nodes"]:
+            if found["name"] == node and _serves(found, status["generation"]):
+                return dict(found)
+        await trio.sleep(_POLL_SECONDS)
+
+
+def _serves(node: dict[str, Any], generation: int) -> bool:
+    workers = node["workers"]
+    return (
+        node["state"] == "current"
+        and node["generation"] == generation
+        and bool(workers)
+        and all(worker["generation"] == generation for worker in workers)
+        and not any(worker.get("missing_leaves") for worker in workers)
+    )

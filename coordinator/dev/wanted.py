@@ -1,0 +1,102 @@
+"""What the files of a development cluster ask for, completed so that it can run.  ●
+
+Belongs here: which registrations and entries are written, in which order. Never here: writing them.
+
+A gateway that only a configuration entry names is registered on this node, on a free port of loopback; so
+the shortest file that shows something is one entry.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from coordinator.entries.load import EntryItem, Item, RegistrationItem, ServiceItem
+
+GATEWAY_KINDS = ("mesh-gateway", "ingress-gateway", "terminating-gateway")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One write to the API, and what it is called in an error."""
+
+    path: str
+    body: dict[str, Any]
+    what: str
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway that this node will serve."""
+
+    gateway: str
+    kind: str
+    address: str
+
+
+def requests(
+    items: Iterable[Item], node: str, find_port: Callable[[], int]
+) -> tuple[tuple[Request, ...], tuple[Gateway, ...]]:
+    """All writes, registrations before entries, and the gateways that listen here."""
+    items = tuple(items)
+    registrations = [*_given(items, node)]
+    registrations += _missing(items, registrations, node, find_port)
+    entries = [
+        Request(
+            path="/v1/config", body=item.entry.body, what=f"{item.entry.kind}/{item.entry.name}"
+        )
+        for item in items
+        if isinstance(item, EntryItem)
+    ]
+    writes = [
+        Request(path="/v1/catalog/register", body=body, what=_name(body)) for body in registrations
+    ]
+    return (*writes, *entries), tuple(_gateways(registrations, node))
+
+
+def _given(items: Iterable[Item], node: str) -> Iterator[dict[str, Any]]:
+    for item in items:
+        if isinstance(item, RegistrationItem):
+            yield item.registration
+        elif isinstance(item, ServiceItem):
+            place = {"Node": node, "Address": "127.0.0.1"}
+            sidecar = item.definition.get("Sidecar")
+            yield {**place, **{k: v for k, v in item.definition.items() if k != "Sidecar"}}
+            if sidecar:
+                yield {**place, **sidecar}
+
+
+def _missing(
+    items: Iterable[Item],
+    registrations: Iterable[dict[str, Any]],
+    node: str,
+    find_port: Callable[[], int],
+) -> list[dict[str, Any]]:
+    registered = {body["Service"]["Service"] for body in registrations if "Service" in body}
+    return [
+        _gateway_registration(item.entry.name, item.entry.kind, node, find_port())
+        for item in items
+        if isinstance(item, EntryItem)
+        and item.entry.kind in GATEWAY_KINDS
+        and item.entry.name not in registered
+    ]
+
+
+def _gateway_registration(name: str, kind: str, node: str, port: int) -> dict[str, Any]:
+    service = {"ID": name, "Service": name, "Kind": kind, "Address": "127.0.0.1", "Port": port}
+    return {"Node": node, "Address": "127.0.0.1", "Service": service}
+
+
+def _gateways(registrations: Iterable[dict[str, Any]], node: str) -> Iterator[Gateway]:
+    for body in registrations:
+        service = body.get("Service") or {}
+        if service.get("Kind") in GATEWAY_KINDS and body["Node"] == node:
+            address = service.get("Address") or body["Address"]
+            yield Gateway(
+                gateway=service["Service"],
+                kind=service["Kind"],
+                address=f"{address}:{service['Port']}",
+            )
+
+
+def _name(body: dict[str, Any]) -> str:
+    service = body.get("Service")
+    return f"service {service['Service']}" if service else f"node {body['Node']}"
