@@ -1,0 +1,118 @@
+"""The catalog's records as instances, indexed the ways in which the mesh asks for them.
+
+Belongs here: who the instances of a service are, plain and seen from the mesh. Never here: which services a
+terminating gateway is linked to (`linking`), or what a route to them looks like (`routes`).
+
+Records are Consul's JSON: `nodes` by node, `services` by `node/id`, `checks` by `node/id`.
+Source: Consul, "Catalog" HTTP API; connect view: `/v1/health/connect/:service`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cluster.catalog import Health, Instance, Kind, worst
+from cluster.names import ServiceName
+from coordinator.store.state import State
+from coordinator.store.tables import CHECKS, NODES, SERVICES
+
+_HEALTH = {health.value: health for health in Health}
+_KINDS = {kind.value: kind for kind in Kind}
+#: The service of Consul's own servers, which no wildcard links.
+CONSUL = "consul"
+
+_Healths = Mapping[tuple[str, str], list[Health]]
+
+
+def instances(state: State) -> tuple[Instance, ...]:
+    """Every registered instance with its node's address and its health, in order of node and id.
+
+    A status or a kind that nobody knows is taken for the careful one: critical, and not part of the mesh.
+    """
+    healths = _healths(state)
+    nodes = {key: record.value for key, record in state.table(NODES).items()}
+    found = (_instance(key, record.value, nodes, healths) for key, record in _services(state))
+    return tuple(instance for instance in found if instance is not None)
+
+
+def _services(state: State) -> Iterable[tuple[str, Any]]:
+    return sorted(state.table(SERVICES).items(), key=lambda item: item[0])
+
+
+def _healths(state: State) -> _Healths:
+    """Statuses by (node, service id); those of the node itself have an empty id."""
+    healths: defaultdict[tuple[str, str], list[Health]] = defaultdict(list)
+    for key, record in state.table(CHECKS).items():
+        node = key.partition("/")[0]
+        status = _HEALTH.get(record.value.get("Status", ""), Health.CRITICAL)
+        healths[node, record.value.get("ServiceID", "")].append(status)
+    return healths
+
+
+def _instance(
+    key: str, value: Mapping[str, Any], nodes: Mapping[str, Any], healths: _Healths
+) -> Instance | None:
+    node, _, identity = key.partition("/")
+    kind = _KINDS.get(value.get("Kind", ""))
+    if kind is None:
+        return None
+    weights = value.get("Weights") or {}
+    statuses = (*healths.get((node, ""), ()), *healths.get((node, identity), ()))
+    return Instance(
+        node=node,
+        id=identity,
+        service=ServiceName(name=value["Service"]),
+        node_address=nodes.get(node, {}).get("Address", ""),
+        kind=kind,
+        address=value.get("Address", ""),
+        port=value.get("Port", 0),
+        meta=value.get("Meta") or {},
+        weight_passing=weights.get("Passing", 1),
+        weight_warning=weights.get("Warning", 1),
+        native=bool((value.get("Connect") or {}).get("Native")),
+        proxied_service=(value.get("Proxy") or {}).get("DestinationServiceName", ""),
+        health=worst(statuses) if statuses else Health.PASSING,
+    )
+
+
+class Catalog:
+    """Instances by what they are to the mesh. Gateways and natives by service, proxies by destination."""
+
+    def __init__(self, found: Iterable[Instance]) -> None:
+        self._outside: defaultdict[str, list[Instance]] = defaultdict(list)
+        self._inside: defaultdict[str, list[Instance]] = defaultdict(list)
+        self._gateways: defaultdict[str, list[Instance]] = defaultdict(list)
+        for instance in found:
+            self._add(instance)
+
+    def _add(self, instance: Instance) -> None:
+        match instance.kind:
+            case Kind.TYPICAL if instance.native:
+                self._inside[instance.service.name].append(instance)
+            case Kind.TYPICAL:
+                self._outside[instance.service.name].append(instance)
+            case Kind.CONNECT_PROXY if instance.proxied_service:
+                self._inside[instance.proxied_service].append(instance)
+            case Kind.TERMINATING_GATEWAY:
+                self._gateways[instance.service.name].append(instance)
+
+    @property
+    def linkable(self) -> tuple[str, ...]:
+        """What the wildcard link covers: services with a plain instance, but for Consul's own."""
+        return tuple(sorted(name for name in self._outside if name != CONSUL))
+
+    def plain(self, service: str) -> tuple[Instance, ...]:
+        """Instances of typical kind that are not connect-native: what a terminating gateway dials."""
+        return tuple(self._outside.get(service, ()))
+
+    def connect(self, service: str, gateways: Iterable[str] = ()) -> tuple[Instance, ...]:
+        """What a caller in the mesh dials to reach `service`, which is linked to these gateways."""
+        linked = (instance for name in gateways for instance in self._gateways.get(name, ()))
+        return (*self._inside.get(service, ()), *linked)
+
+    def in_mesh(self, linked: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+        """Services with at least one instance that `connect` gives."""
+        reached = {
+            service for service, gateways in linked.items() if self.connect(service, gateways)
+        }
+        return tuple(sorted(reached | self._inside.keys()))

@@ -1,0 +1,118 @@
+"""Which services each terminating gateway is linked to, and by which TLS.
+
+Belongs here: Consul's rules of linking and its wildcard. Never here: what a link makes the gateway serve
+(`routes`).
+
+An explicit element overrides the wildcard's for its service completely, and stays without an instance; what
+the wildcard gives goes with the last plain instance.
+Source: Consul, "Terminating gateway configuration entry", linked services.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.names import WILDCARD
+from cluster.routes import GatewayKind, OriginationTls
+from coordinator.store.records import Record
+from coordinator.store.state import State
+from coordinator.store.tables import ENTRIES
+
+from .catalog import Catalog, instances
+
+KIND = GatewayKind.TERMINATING.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One service of one terminating gateway. The indexes are those of the gateway's entry."""
+
+    gateway: str
+    service: str
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    sni: str = ""
+    rewrite_host: bool = True
+    from_wildcard: bool = False
+    create_index: int
+    modify_index: int
+
+    @property
+    def tls(self) -> OriginationTls | None:
+        """How to speak TLS with the service; None is plain text."""
+        if not (self.ca_file or self.cert_file or self.key_file or self.sni):
+            return None
+        return OriginationTls(
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            server_name=self.sni,
+        )
+
+    def row(self) -> dict[str, Any]:
+        """The link as `/v1/catalog/gateway-services` shows it; Consul leaves empty fields out."""
+        optional = {
+            "CAFile": self.ca_file,
+            "CertFile": self.cert_file,
+            "KeyFile": self.key_file,
+            "SNI": self.sni,
+            "FromWildcard": self.from_wildcard,
+            "AutoHostRewrite": self.rewrite_host,
+        }
+        return {
+            "Gateway": {"Name": self.gateway},
+            "Service": {"Name": self.service},
+            "GatewayKind": KIND,
+            **{name: value for name, value in optional.items() if value},
+            "CreateIndex": self.create_index,
+            "ModifyIndex": self.modify_index,
+        }
+
+
+def gateway_services(state: State, catalog: Catalog | None = None) -> tuple[Link, ...]:
+    """Every link of every gateway, by gateway and service; the `*` elements themselves are not there."""
+    known = Catalog(instances(state)) if catalog is None else catalog
+    found = (link for record in _entries(state) for link in _links(record, known))
+    return tuple(sorted(found, key=lambda link: (link.gateway, link.service)))
+
+
+def gateways_by_service(links: Iterable[Link]) -> Mapping[str, tuple[str, ...]]:
+    """For each linked service the gateways that lead to it."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for link in links:
+        found[link.service].append(link.gateway)
+    return {service: tuple(sorted(gateways)) for service, gateways in found.items()}
+
+
+def _entries(state: State) -> Iterator[Record]:
+    return state.under(ENTRIES, f"{KIND}/")
+
+
+def _links(record: Record, catalog: Catalog) -> Iterator[Link]:
+    elements = {element["Name"]: element for element in record.value.get("Services") or ()}
+    every = elements.pop(WILDCARD, None)
+    for name, element in elements.items():
+        yield _link(record, name, element)
+    if every is not None:
+        for name in catalog.linkable:
+            if name not in elements:
+                yield _link(record, name, every, from_wildcard=True)
+
+
+def _link(
+    record: Record, service: str, element: Mapping[str, Any], *, from_wildcard: bool = False
+) -> Link:
+    return Link(
+        gateway=record.value["Name"],
+        service=service,
+        ca_file=element.get("CAFile", ""),
+        cert_file=element.get("CertFile", ""),
+        key_file=element.get("KeyFile", ""),
+        sni=element.get("SNI", ""),
+        rewrite_host=not element.get("DisableAutoHostRewrite", False),
+        from_wildcard=from_wildcard,
+        create_index=record.create_index,
+        modify_index=record.modify_index,
+    )

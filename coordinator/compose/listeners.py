@@ -1,0 +1,92 @@
+"""Where each registered gateway instance listens.
+
+Belongs here: the address and port of a registration, and the bind options of its `Proxy.Config`. Never here:
+whether two of them can live together (`cluster.snapshot.problems`), or sockets.
+
+Only mesh and terminating gateways: an ingress gateway's listeners come from its configuration entry.
+Source: Consul, "Gateway options" of the Envoy proxy configuration.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cluster.errors import Problem
+from cluster.routes import GatewayKind, Listener
+from coordinator.store.state import State
+from coordinator.store.tables import SERVICES
+
+_KINDS = {kind.value: kind for kind in (GatewayKind.MESH, GatewayKind.TERMINATING)}
+_TAGGED = ("envoy_gateway_bind_tagged_addresses", "envoy_mesh_gateway_bind_tagged_addresses")
+_EXTRA = ("envoy_gateway_bind_addresses", "envoy_mesh_gateway_bind_addresses")
+_NO_DEFAULT = ("envoy_gateway_no_default_bind", "envoy_mesh_gateway_no_default_bind")
+
+_Place = tuple[Any, Any]
+
+
+def listeners(state: State) -> tuple[tuple[Listener, ...], tuple[Problem, ...]]:
+    """All listeners, in order, and why some registrations cannot be listened for."""
+    found: list[Listener] = []
+    problems: list[Problem] = []
+    for key, record in sorted(state.table(SERVICES).items()):
+        if record.value.get("Kind", "") in _KINDS:
+            _collect(key, record.value, found, problems)
+    return tuple(sorted(found)), tuple(problems)
+
+
+def _collect(
+    key: str, value: Mapping[str, Any], found: list[Listener], problems: list[Problem]
+) -> None:
+    for address, port in _without_covered(tuple(dict.fromkeys(_places(value)))):
+        listener = Listener(
+            node=key.partition("/")[0],
+            gateway=value["Service"],
+            kind=_KINDS[value["Kind"]],
+            address=address if isinstance(address, str) else "",
+            port=port if isinstance(port, int) else 0,
+        )
+        if wrong := _wrong(address, port):
+            message = f"{listener.kind} {listener.gateway!r} on node {listener.node!r} {wrong}"
+            problems.append(Problem(path=f"services/{key}", message=message))
+        else:
+            found.append(listener)
+
+
+def _places(value: Mapping[str, Any]) -> Iterator[_Place]:
+    """Address and port of each listener in the order that Consul names: default, tagged, extra."""
+    options = (value.get("Proxy") or {}).get("Config") or {}
+    if not _option(options, _NO_DEFAULT):
+        yield value.get("Address", ""), value.get("Port", 0)
+    if _option(options, _TAGGED):
+        for _, tagged in sorted((value.get("TaggedAddresses") or {}).items()):
+            yield tagged.get("Address", ""), tagged.get("Port", 0)
+    extra = _option(options, _EXTRA)
+    for _, bound in sorted(extra.items()) if isinstance(extra, Mapping) else ():
+        spelled = {name.lower(): part for name, part in bound.items()}
+        yield spelled.get("address", ""), spelled.get("port", 0)
+
+
+def _option(options: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    return next((options[name] for name in names if name in options), None)
+
+
+def _without_covered(places: tuple[_Place, ...]) -> tuple[_Place, ...]:
+    """Whoever listens on every address of a port needs no second socket for one of them."""
+    everywhere = {port for address, port in places if address in _ANY}
+    kept = (place for place in places if place[0] in _ANY or place[1] not in everywhere)
+    return tuple(kept)
+
+
+_ANY = ("", "0.0.0.0", "::")
+
+
+def _wrong(address: Any, port: Any) -> str:
+    """Why nobody can listen there, as the end of a sentence; empty if one can."""
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
+        return f"cannot listen on port {port!r}"
+    try:
+        if address != "":
+            ipaddress.ip_address(address)
+    except ValueError:
+        return f"cannot listen on {address!r}: not an IP address of the node"
+    return ""

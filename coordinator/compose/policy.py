@@ -1,0 +1,54 @@
+"""The `service-intentions` entries as intentions in evaluation order.
+
+Belongs here: the entry's spelling to `cluster.intentions`. Never here: what an intention means.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cluster.intentions import Action, Intention, in_order
+from cluster.names import DEFAULT, ServiceName
+from cluster.snapshot import Policy
+from coordinator.store.state import State
+from coordinator.store.tables import ENTRIES
+
+KIND = "service-intentions"
+
+
+def policy(state: State, *, default_allow: bool) -> Policy:
+    """All intentions of the mesh, and what holds where none matches."""
+    found = (
+        intention
+        for record in state.under(ENTRIES, f"{KIND}/")
+        for intention in intentions_of(record.value)
+    )
+    return Policy(default_allow=default_allow, intentions=in_order(found))
+
+
+def intentions_of(entry: Mapping[str, Any]) -> Iterator[Intention]:
+    """The intentions that one entry holds, one for each source."""
+    destination = ServiceName(
+        name=entry["Name"],
+        namespace=entry.get("Namespace") or DEFAULT,
+        partition=entry.get("Partition") or DEFAULT,
+    )
+    for source in entry.get("Sources") or ():
+        yield Intention(
+            source=_source(source, destination),
+            destination=destination,
+            action=Action(source.get("Action") or Action.DENY),
+            permissions=tuple(source.get("Permissions") or ()),
+            description=source.get("Description", ""),
+            sameness_group=source.get("SamenessGroup", ""),
+        )
+
+
+def _source(source: Mapping[str, Any], destination: ServiceName) -> ServiceName:
+    """Tenancy is the entry's where the source says none; of a peer's partition it says nothing."""
+    peer = source.get("Peer", "")
+    return ServiceName(
+        name=source["Name"],
+        namespace=source.get("Namespace") or destination.namespace,
+        partition=DEFAULT if peer else source.get("Partition") or destination.partition,
+        peer=peer,
+    )

@@ -1,0 +1,109 @@
+"""What terminating and mesh gateways serve, and the endpoint sets that their routes refer to.
+
+Belongs here: links and instances to routes. Never here: linking rules (`linking`), or choosing an endpoint.
+
+A route exists with its first instance, whatever the health; an endpoint without address or port cannot be
+dialled and is left out of its set.
+Source: Consul, "Terminating gateways" and "Mesh gateways", routing by SNI.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from cluster.catalog import Instance, endpoint
+from cluster.names import ServiceName, service_sni
+from cluster.routes import MeshRoute, TerminatingGateway, TerminatingRoute
+from cluster.snapshot import EndpointSet, Trust
+from coordinator.entries.protocols import resolved_protocol
+from coordinator.store.state import State
+from coordinator.store.tables import ENTRIES
+
+from .catalog import Catalog
+from .linking import KIND, Link, gateways_by_service
+
+_PROXY_DEFAULTS = "proxy-defaults/global"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routes:
+    """The route sections of a snapshot, each in order."""
+
+    terminating: tuple[TerminatingGateway, ...]
+    mesh: tuple[MeshRoute, ...]
+    endpoints: tuple[EndpointSet, ...]
+
+
+def routes(state: State, catalog: Catalog, links: tuple[Link, ...], trust: Trust) -> Routes:
+    """All routes that these links and instances amount to. `links` are in order."""
+    gateways_of = gateways_by_service(links)
+    mesh = {
+        name: catalog.connect(name, gateways_of.get(name, ()))
+        for name in catalog.in_mesh(gateways_of)
+    }
+    plain = {name: found for name in gateways_of if (found := catalog.plain(name))}
+    return Routes(
+        terminating=_terminating(state, plain, links, trust),
+        mesh=tuple(sorted(_mesh(mesh, trust), key=lambda route: route.server_name)),
+        endpoints=_sets(("connect", mesh), ("service", plain)),
+    )
+
+
+def _terminating(
+    state: State, plain: Mapping[str, Any], links: tuple[Link, ...], trust: Trust
+) -> tuple[TerminatingGateway, ...]:
+    by_gateway = {
+        name: tuple(_route(state, link, trust) for link in found if link.service in plain)
+        for name, found in groupby(links, key=lambda link: link.gateway)
+    }
+    named = (record.value["Name"] for record in state.under(ENTRIES, f"{KIND}/"))
+    return tuple(
+        TerminatingGateway(name=name, routes=by_gateway.get(name, ())) for name in sorted(named)
+    )
+
+
+def _route(state: State, link: Link, trust: Trust) -> TerminatingRoute:
+    return TerminatingRoute(
+        service=ServiceName(name=link.service),
+        datacenter=trust.datacenter,
+        server_names=(_server_name(link.service, trust),),
+        endpoints=f"service:{link.service}",
+        protocol=_protocol(state, link.service),
+        tls=link.tls,
+    )
+
+
+def _mesh(services: Iterable[str], trust: Trust) -> Iterator[MeshRoute]:
+    for name in services:
+        yield MeshRoute(
+            server_name=_server_name(name, trust),
+            service=ServiceName(name=name),
+            endpoints=f"connect:{name}",
+        )
+
+
+def _server_name(service: str, trust: Trust) -> str:
+    """Lower-case, as names are looked up."""
+    domain = trust.bundle.trust_domain
+    return service_sni(service, datacenter=trust.datacenter, trust_domain=domain).lower()
+
+
+def _protocol(state: State, service: str) -> str:
+    own = state.get(ENTRIES, f"service-defaults/{service}")
+    every = state.get(ENTRIES, _PROXY_DEFAULTS)
+    return resolved_protocol(own.value if own else None, every.value if every else None)
+
+
+def _sets(*groups: tuple[str, Mapping[str, Iterable[Instance]]]) -> tuple[EndpointSet, ...]:
+    """`prefix:service` for each service of each group. Every name is made once, so all are different."""
+    made = (
+        EndpointSet(name=f"{prefix}:{service}", endpoints=tuple(sorted(_endpoints(found))))
+        for prefix, by_service in groups
+        for service, found in by_service.items()
+    )
+    return tuple(sorted(made, key=lambda endpoint_set: endpoint_set.name))
+
+
+def _endpoints(found: Iterable[Instance]) -> Iterator[Any]:
+    return (endpoint(instance) for instance in found if instance.host and instance.port)
