@@ -1,19 +1,15 @@
 """A document that remembers its lines: what both readers make, and what the schema walks.
 
-Belongs here: the three kinds of node, faults with a line, and the way from and to plain values.
-Never here: a syntax (the readers have it) or the meaning of a key (the schemas have it).
-
-Limits: a text holds at most `MAX_CHARACTERS` characters and nests at most `MAX_DEPTH` deep, so that
-recursion over a tree always ends in time and within the stack.
+Belongs here: the three kinds of node, and the way from and to plain values. Never here: a syntax (the
+readers have it) or the meaning of a key (the schemas have it).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-MAX_CHARACTERS = 8 * 1024 * 1024
-MAX_DEPTH = 64
-MAX_DIGITS = 400
+from .faults import MAX_DEPTH, SyntaxFault, number_in_limits
+from .strings import whole
 
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -60,22 +56,6 @@ class Table:
 Node: TypeAlias = Value | Items | Table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Something wrong with the text itself, at a line."""
-
-    message: str
-    line: int = 0
-
-
-class SyntaxFault(Exception):
-    """The reader cannot go on; it is turned into a `Fault` before it leaves the reader."""
-
-    def __init__(self, message: str, line: int) -> None:
-        super().__init__(message)
-        self.fault = Fault(message=message, line=line)
-
-
 def fold(key: str) -> str:
     """The key as it is compared: `path_exact`, `PathExact` and `pathExact` are one name."""
     return key.replace("_", "").casefold()
@@ -91,25 +71,22 @@ def plain(node: Node) -> Any:
 
 
 def from_plain(value: Any, depth: int = 0) -> Node:
-    """Ordinary values as a node without lines. Raises `SyntaxFault` when nested too deep."""
+    """Ordinary values as a node without lines. Raises `SyntaxFault` for what no text may hold."""
     if depth > MAX_DEPTH:
         raise SyntaxFault(f"nested deeper than {MAX_DEPTH} levels", 0)
     if isinstance(value, Mapping):
         return Table(members=tuple(_members(value, depth)))
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return Items(nodes=tuple(from_plain(item, depth + 1) for item in value))
-    if value is None or isinstance(value, str | int | float):
+    if value is None or isinstance(value, bool):
         return Value(content=value)
+    if isinstance(value, str):
+        return Value(content=whole(value, 0))
+    if isinstance(value, int | float):
+        return Value(content=number_in_limits(value, 0))
     raise SyntaxFault(f"a value of type {type(value).__name__} cannot stand in a document", 0)
 
 
 def _members(table: Mapping[Any, Any], depth: int) -> Iterable[Member]:
     for key, value in table.items():
-        yield Member(key=str(key), node=from_plain(value, depth + 1))
-
-
-def too_long(text: str) -> Fault | None:
-    """The fault of a text that is too long to read, or None."""
-    if len(text) <= MAX_CHARACTERS:
-        return None
-    return Fault(message=f"{len(text)} characters are too many, at most {MAX_CHARACTERS}", line=1)
+        yield Member(key=whole(str(key), 0), node=from_plain(value, depth + 1))

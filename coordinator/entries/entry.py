@@ -11,7 +11,8 @@ import msgspec
 
 from cluster.errors import Problem
 
-from .document import Items, Node, SyntaxFault, Table, Value, from_plain
+from .document import Items, Node, Table, Value, from_plain
+from .faults import SyntaxFault
 from .kind import Body, Kind
 from .proxy_defaults import PROXY_DEFAULTS
 from .report import Report
@@ -78,6 +79,7 @@ def decode_entry(
         node = document if isinstance(document, Table | Items | Value) else from_plain(document)
     except SyntaxFault as error:
         return None, (report.problem("", str(error)),), ()
+    report.lines[""] = node.line
     kind = _kind(node, report)
     if legacy and kind is SERVICE_INTENTIONS:
         kind = LEGACY_INTENTIONS

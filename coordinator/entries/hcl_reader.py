@@ -9,21 +9,8 @@ templates, `for`) is refused by name. A key given twice, a template and a refere
 reading; every other fault does. The reasons for a reader of our own are in README.md.
 """
 
-import math
-
-from .document import (
-    MAX_DEPTH,
-    MAX_DIGITS,
-    Fault,
-    Items,
-    Member,
-    Node,
-    Scalar,
-    SyntaxFault,
-    Table,
-    Value,
-    too_long,
-)
+from .document import Items, Member, Node, Scalar, Table, Value
+from .faults import MAX_DEPTH, MAX_DIGITS, Fault, SyntaxFault, number_in_limits, too_long
 from .hcl_tokens import Token, tokens
 
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
@@ -38,7 +25,9 @@ def read_hcl(text: str) -> tuple[Table | None, tuple[Fault, ...]]:
     try:
         return _Reader(text.removeprefix("\ufeff"), faults).body("end", 0, 1), tuple(faults)
     except SyntaxFault as error:
-        return None, (*faults, error.fault)
+        # A fault on the same line came first and is why the reader lost its way.
+        lost = any(fault.line == error.fault.line for fault in faults)
+        return None, tuple(faults) if lost else (*faults, error.fault)
 
 
 class _Reader:
@@ -181,13 +170,9 @@ def _number(token: Token) -> int | float:
     digits = token.text.removeprefix("-")
     if len(digits) > MAX_DIGITS:
         raise SyntaxFault(f"a number has more than {MAX_DIGITS} digits", token.line)
-    if digits[:2].lower() == "0x":
-        return int(token.text, 16)
     if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
         raise SyntaxFault(f"the number {token.text} begins with a zero", token.line)
-    if digits.isdigit():
-        return int(token.text)
-    number = float(token.text)
-    if not math.isfinite(number):
-        raise SyntaxFault(f"the number {token.text} is too large", token.line)
-    return number
+    if digits[:2].lower() == "0x":
+        return number_in_limits(int(token.text, 16), token.line)
+    number = int(token.text) if digits.isdigit() else float(token.text)
+    return number_in_limits(number, token.line)

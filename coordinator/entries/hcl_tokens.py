@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .document import Fault, SyntaxFault
+from .faults import Fault, SyntaxFault
 from .strings import HCL_ESCAPES, unescape, whole
 
 _TOKEN = re.compile(

@@ -9,7 +9,8 @@ from typing import Any
 
 from cluster.errors import Problem
 
-from .document import SyntaxFault, from_plain
+from .document import from_plain
+from .faults import SyntaxFault
 from .intention_permissions import PERMISSION, upper_methods
 from .kind import Body, meta_rules
 from .report import Finding, Report

@@ -7,21 +7,10 @@ infinities, control characters and half surrogate pairs in strings, documents to
 A key given twice does not end the reading; every other fault does.
 """
 
-import math
 import re
 
-from .document import (
-    MAX_DEPTH,
-    MAX_DIGITS,
-    Fault,
-    Items,
-    Member,
-    Node,
-    SyntaxFault,
-    Table,
-    Value,
-    too_long,
-)
+from .document import Items, Member, Node, Table, Value
+from .faults import MAX_DEPTH, MAX_DIGITS, Fault, SyntaxFault, number_in_limits, too_long
 from .strings import JSON_ESCAPES, unescape
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -145,10 +134,8 @@ class _Reader:
         if match.end() - match.start() > MAX_DIGITS:
             raise self.fault(f"a number has more than {MAX_DIGITS} digits")
         number = float(match[0]) if match[1] or match[2] else int(match[0])
-        if not math.isfinite(number):
-            raise self.fault(f"the number {match[0]} is too large")
         self.at = match.end()
-        return Value(content=number, line=self.line)
+        return Value(content=number_in_limits(number, self.line), line=self.line)
 
     def word(self) -> Value:
         match = _WORD.match(self.text, self.at)

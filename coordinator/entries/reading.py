@@ -5,7 +5,8 @@ Belongs here: the choice of a reader. Never here: reading from disk (`files`).
 
 from cluster.errors import Problem
 
-from .document import Fault, Node
+from .document import Node
+from .faults import Fault
 from .hcl_reader import read_hcl
 from .json_reader import read_json
 

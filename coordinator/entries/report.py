@@ -19,20 +19,26 @@ class Finding(NamedTuple):
 
 
 class Report:
-    """Problems and warnings of one document, and the line of every path that was walked."""
+    """Problems and warnings of one document, and the line of every path that was walked.
+
+    `unread` holds the paths whose value is unknown because it could not be read, or because its key
+    was probably misspelled: rules have nothing to say about them.
+    """
 
     def __init__(self, file: str = "") -> None:
         self.file = file
         self.lines: dict[str, int] = {}
+        self.unread: set[str] = set()
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
     def add(self, path: str, message: str, line: int = 0) -> None:
         self.problems.append(self.problem(path, message, line))
+        self.unread.add(path)
 
     def extend(self, findings: Iterable[Finding]) -> None:
         """Add what rules found, but for places that could not be read: those are reported already."""
-        unread = {problem.path for problem in self.problems}
+        unread = frozenset(self.unread)
         for path, message in findings:
             if unread.isdisjoint(around(path)):
                 self.add(path, message)
@@ -45,7 +51,7 @@ class Report:
 
     def line(self, path: str) -> int:
         """The line of the path, or of the nearest place around it that was walked."""
-        return next((self.lines[place] for place in around(path) if place in self.lines), 0)
+        return next((self.lines[place] for place in (*around(path), "") if place in self.lines), 0)
 
     def sorted(self) -> tuple[Problem, ...]:
         """The problems in the order of their lines."""

@@ -127,6 +127,8 @@ class Object:
         near = nearest(member.key, [field.name for field in self.fields])
         hint = f", did you mean {near}?" if near else ""
         report.add(place, f"unknown field {member.key}{hint}", member.line)
+        if near:
+            report.unread.add(join(path, near))
 
 
 def prune(value: Any, shape: Shape) -> Any:

@@ -7,6 +7,9 @@ Belongs here: its fields, rules and order (consul-gateways.md 5.1 to 5.3). Never
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cluster.intentions import precedence
+from cluster.names import ServiceName
+
 from .intention_permissions import (
     ACTIONS,
     JWT,
@@ -39,11 +42,6 @@ SOURCE = Object(
     Field(name="LegacyCreateTime", shape=Text()),
     Field(name="LegacyUpdateTime", shape=Text()),
 )
-
-
-def precedence(source: str, destination: str) -> int:
-    """The precedence of an intention between two names of the default namespace (5.3)."""
-    return (6 if destination == "*" else 9) - (source == "*")
 
 
 def wildcard_rules(name: str, path: str) -> Iterator[Finding]:
@@ -84,7 +82,9 @@ def _source(source: Body, destination: str) -> Body:
     return source | {
         "Permissions": permissions,
         "Type": source.get("Type") or "consul",
-        "Precedence": precedence(source.get("Name", ""), destination),
+        "Precedence": precedence(
+            ServiceName(name=source.get("Name", "")), ServiceName(name=destination)
+        ),
     }
 
 

@@ -5,7 +5,7 @@ Belongs here: decoding one escape. Never here: where a string begins and ends, w
 
 import re
 
-from .document import SyntaxFault
+from .faults import SyntaxFault
 
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 JSON_ESCAPES = _SIMPLE | {"/": "/", "b": "\b", "f": "\f"}

@@ -38,12 +38,11 @@ def _service_rules(
     elif first.setdefault(name, index) != index:
         message = f"service {name} is linked more than once, first as Services[{first[name]}]"
         yield Finding(f"{path}.Name", message)
-    files = [field for field in ("CAFile", "CertFile", "KeyFile") if service.get(field)]
-    if len(files) < 3 and files not in ([], ["CAFile"]):
-        for field in ("CAFile", "CertFile", "KeyFile"):
-            if field not in files:
-                message = f"service {name} must have a CertFile, CAFile and KeyFile to use any two"
-                yield Finding(f"{path}.{field}", message)
+    files = ("CAFile", "CertFile", "KeyFile")
+    missing = [field for field in files if not service.get(field)]
+    if missing and (service.get("CertFile") or service.get("KeyFile")):
+        message = f"service {name} must have a CertFile, CAFile and KeyFile, or CAFile alone"
+        yield Finding(f"{path}.{missing[0]}", f"{message}; missing: {', '.join(missing)}")
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
