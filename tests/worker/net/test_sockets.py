@@ -1,0 +1,96 @@
+"""Sockets are what their makers say, and what they accept inherits it."""
+
+import errno
+import fcntl
+import os
+import select
+import socket
+
+import pytest
+
+from worker.net.sockets import ListenError, address_text, listening_socket, outbound_socket
+
+TCP = socket.IPPROTO_TCP
+
+
+def option(sock, level, name):
+    return sock.getsockopt(level, name)
+
+
+def wait_readable(sock, seconds=2.0):
+    return bool(select.select([sock], [], [], seconds)[0])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", ""])
+def test_accepted_sockets_inherit_the_options(address):
+    with listening_socket(address, 0) as listener:
+        assert not listener.getblocking()
+        assert fcntl.fcntl(listener, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+        port = listener.getsockname()[1]
+        with socket.create_connection((address or "127.0.0.1", port)):
+            assert wait_readable(listener)
+            accepted, _ = listener.accept()
+            with accepted:
+                assert option(accepted, TCP, socket.TCP_NODELAY)
+                assert option(accepted, socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert option(accepted, TCP, socket.TCP_KEEPIDLE) == 60
+
+
+def test_several_sockets_share_a_port_when_they_may():
+    with listening_socket("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with listening_socket("127.0.0.1", port) as second:
+            assert second.getsockname() == first.getsockname()
+
+
+def test_ipv6_and_ipv4_can_have_the_same_port():
+    with listening_socket("0.0.0.0", 0, reuse_port=False) as first:
+        port = first.getsockname()[1]
+        with listening_socket("::", port, reuse_port=False) as second:
+            assert second.getsockname()[1] == port
+
+
+@pytest.mark.parametrize(("address", "text"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_a_port_in_use_is_named(address, text):
+    with listening_socket(address, 0, reuse_port=False) as first:
+        port = first.getsockname()[1]
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(ListenError) as caught:
+            listening_socket(address, port, reuse_port=False)
+        assert str(caught.value) == f"cannot listen on {text}:{port}: Address already in use"
+        assert caught.value.errno == errno.EADDRINUSE
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_address_of_another_host_is_named():
+    with pytest.raises(ListenError, match=r"192\.0\.2\.1:80: Cannot assign requested address"):
+        listening_socket("192.0.2.1", 80)
+
+
+def test_a_deferred_listener_waits_for_the_first_bytes():
+    listener = listening_socket("127.0.0.1", 0, defer_accept_seconds=5)
+    with listener, socket.create_connection(listener.getsockname()) as client:
+        assert not wait_readable(listener, 0.05)
+        client.send(b"hello")
+        assert wait_readable(listener)
+
+
+def test_a_listener_is_not_deferred_unless_asked():
+    listener = listening_socket("127.0.0.1", 0)
+    with listener, socket.create_connection(listener.getsockname()):
+        assert wait_readable(listener)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_an_outbound_socket(family):
+    with outbound_socket(family) as sock:
+        assert sock.family == family
+        assert not sock.getblocking()
+        assert option(sock, TCP, socket.TCP_NODELAY)
+        assert option(sock, socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_addresses_as_people_write_them():
+    assert address_text("10.0.0.1", 80) == "10.0.0.1:80"
+    assert address_text("::1", 80) == "[::1]:80"
+    assert address_text("", 80) == "*:80"
