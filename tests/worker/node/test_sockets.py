@@ -1,0 +1,105 @@
+"""The table of listening sockets: all N or none, taken over as they are, and never shared with strangers."""
+
+import os
+import socket
+from functools import partial
+
+import pytest
+
+from cluster.routes import GatewayKind, Listener
+from worker.descriptors import Slot
+from worker.net.sockets import listening_socket
+from worker.node.sockets import SocketTable, inode_of, slots_of
+
+
+def listener(port, *, node="n", address="127.0.0.1", gateway="egress"):
+    return Listener(
+        node=node, gateway=gateway, kind=GatewayKind.TERMINATING, address=address, port=port
+    )
+
+
+@pytest.fixture
+def table():
+    made = SocketTable(partial(listening_socket, defer_accept_seconds=1))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    return free
+
+
+def test_slots_are_those_of_our_node_for_each_worker():
+    found = slots_of((listener(1), listener(2, node="other")), "n", 2)
+    assert set(found) == {Slot(address="127.0.0.1", port=1, index=index) for index in (0, 1)}
+
+
+def test_binds_one_socket_for_each_worker_with_equal_options(table, port):
+    wanted = slots_of((listener(port),), "n", 3)
+    assert table.bind(wanted, sole=True) == ()
+    sockets = [table.socket_of(slot) for slot in wanted]
+    assert len({inode_of(held) for held in sockets}) == 3
+    for option in (socket.SO_REUSEPORT, socket.SO_KEEPALIVE):
+        assert {held.getsockopt(socket.SOL_SOCKET, option) for held in sockets} == {1}
+    before = {slot: inode_of(table.socket_of(slot)) for slot in wanted}
+    assert table.bind(wanted, sole=True) == ()
+    assert {slot: inode_of(table.socket_of(slot)) for slot in wanted} == before
+
+
+@pytest.mark.parametrize("reuse_port", [False, True])
+def test_a_port_in_use_is_a_problem_that_names_it_and_nothing_is_kept(table, port, reuse_port):
+    with listening_socket("127.0.0.1", 0, reuse_port=reuse_port) as theirs:
+        taken = theirs.getsockname()[1]
+        wanted = slots_of((listener(port), listener(taken)), "n", 2)
+        (problem,) = table.bind(wanted, sole=True)
+    assert (
+        f"'egress': cannot listen on 127.0.0.1:{taken}: Address already in use" in problem.message
+    )
+    assert not table.slots
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+def test_a_worker_that_has_not_come_back_yet_may_hold_the_port(table):
+    with listening_socket("127.0.0.1", 0) as theirs:
+        wanted = slots_of((listener(theirs.getsockname()[1]),), "n", 1)
+        assert table.bind(wanted, sole=False) == ()
+
+
+def test_from_one_address_to_all_on_the_same_port(table, port):
+    assert table.bind(slots_of((listener(port),), "n", 2), sole=True) == ()
+    wanted = slots_of((listener(port, address=""),), "n", 2)
+    assert table.bind(wanted, sole=True) == ()
+    table.keep_only(wanted)
+    assert {slot.address for slot in table.slots} == {""}
+
+
+def test_adopts_what_it_lacks_and_closes_the_rest(table, port):
+    mine, other, gone = (listening_socket("127.0.0.1", port) for _ in range(3))
+    slot = Slot(address="127.0.0.1", port=port, index=0)
+    table.adopt(slot, mine)
+    table.adopt(slot, other)
+    assert table.socket_of(slot) is mine
+    assert other.fileno() == -1
+    table.keep_only((slot,))
+    table.adopt(Slot(address="127.0.0.1", port=port, index=1), gone)
+    assert gone.fileno() == -1
+
+
+def test_what_does_not_listen_on_the_port_is_not_adopted(table, port):
+    slot = Slot(address="127.0.0.1", port=port, index=0)
+    with socket.socket() as idle, socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        for held in (idle, elsewhere):
+            table.adopt(slot, held)
+            assert held.fileno() == -1
+    assert not table.slots
+
+
+def test_closing_leaves_nothing_open(table, port):
+    before = len(os.listdir("/proc/self/fd"))
+    table.bind(slots_of((listener(port),), "n", 5), sole=True)
+    table.close()
+    assert len(os.listdir("/proc/self/fd")) == before
