@@ -1,0 +1,75 @@
+"""Programs from Debian packages that scenarios talk to: found, or the test says which package is missing."""
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+#: Where Debian keeps servers that are not on everybody's path.
+_PLACES = ("/usr/sbin", "/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/17/bin")
+#: One factor for slow machines; every wait in the scenarios is a bound, never a pause.
+PATIENCE = float(os.environ.get("LOCKGATE_PATIENCE", "1"))
+
+
+def program(name: str, package: str) -> str:
+    """The path of a program. Without it the test is skipped, or fails if LOCKGATE_REQUIRE=1."""
+    found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], *_PLACES)))
+    if found is None:
+        message = f"{name} is not installed: apt-get install {package}"
+        if os.environ.get("LOCKGATE_REQUIRE") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+def wait_until(what: str, check: Callable[[], object], seconds: float = 10.0) -> object:
+    """Ask `check` until it gives something true; what it gave. Fails naming `what` after so long."""
+    deadline = time.monotonic() + seconds * PATIENCE
+    while True:
+        if found := check():
+            return found
+        if time.monotonic() > deadline:
+            pytest.fail(f"after {seconds * PATIENCE:g} s still not: {what}")
+        time.sleep(0.02)  # noqa: TID251 -- between two looks at something observable
+
+
+def free_port() -> int:
+    """A port of loopback that is free now, below the range of outgoing connections."""
+    import random
+
+    for _ in range(1000):
+        port = random.randrange(12_000, 20_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port")
+
+
+def listens(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def processes_of(marker: str) -> list[int]:
+    """Pids of living processes whose command line mentions `marker`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if marker.encode() in line:
+                found.append(int(entry.name))
+    return found

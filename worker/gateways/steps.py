@@ -1,0 +1,62 @@
+"""The steps that gateway kinds share: read the hello, choose and dial an endpoint.
+
+Belongs here: one step each, with its time measured and its refusal answered. Never here: the order of steps,
+which is what a gateway kind is.
+"""
+
+import socket
+
+from cluster.errors import Refused
+from cluster.pick import candidates
+from cluster.reasons import End, HelloReject
+from cluster.routes import Endpoint
+from worker.dial import Address
+from worker.gateways.inbound import Inbound
+from worker.hello import Hello, HelloRefused
+from worker.hello import read as read_hello
+from worker.net.refuse import refuse
+from worker.tls.alerts import refusal
+
+
+async def hello(inbound: Inbound) -> Hello:
+    """The caller's ClientHello, still unread in its socket. Raises `HelloRefused`, answered already."""
+    world = inbound.world
+    try:
+        found = await read_hello(
+            inbound.sock, timeout_seconds=world.settings.limits.hello_timeout_seconds
+        )
+    except HelloRefused as refused:
+        world.metrics.hello_rejected[refused.reject].inc()
+        await refuse(inbound.sock, refusal(refused.reject))
+        raise
+    world.metrics.hello_seconds.observe(world.clock() - inbound.entry.started)
+    world.metrics.hello_bytes.observe(found.length)
+    return found
+
+
+async def no_route(inbound: Inbound, server_name: str) -> Refused:
+    """Tell the caller by an alert that nobody serves this name; the error to raise."""
+    reject = HelloReject.UNKNOWN_SNI if server_name else HelloReject.NO_SNI
+    inbound.world.metrics.hello_rejected[reject].inc()
+    await refuse(inbound.sock, refusal(reject))
+    return Refused(End.NO_ROUTE, f"SNI {server_name!r}" if server_name else "no SNI")
+
+
+async def dial(
+    inbound: Inbound, endpoints: tuple[Endpoint, ...], connect_timeout_seconds: float
+) -> tuple[socket.socket, Endpoint]:
+    """A connection to one of the healthy endpoints. Raises `Refused` (no_endpoint), `UpstreamFault`."""
+    world = inbound.world
+    chosen = candidates(endpoints, world.chance)
+    if not chosen:
+        raise Refused(End.NO_ENDPOINT, f"none of {len(endpoints)} instances is healthy")
+    inbound.entry.state = "dial"
+    started = world.clock()
+    sock, at = await world.dialer.connect(
+        [Address(host=endpoint.address, port=endpoint.port) for endpoint in chosen],
+        connect_timeout_seconds=connect_timeout_seconds,
+    )
+    world.metrics.dial_seconds.observe(world.clock() - started)
+    endpoint = next(e for e in chosen if (e.address, e.port) == (at.host, at.port))
+    inbound.entry.endpoint = endpoint
+    return sock, endpoint

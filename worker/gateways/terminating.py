@@ -1,0 +1,104 @@
+"""The terminating gateway: prove who calls, then call the outside.
+
+Belongs here: the sentence below. Never here: how a certificate is checked (`worker.tls`) or what an
+intention means (`cluster.authorize`). Decide, then dial: `leave` cannot be called without a Permit.
+"""
+
+import socket
+
+from cluster.authorize import Permit, authorize
+from cluster.errors import Refused
+from cluster.reasons import End
+from worker.gateways import steps
+from worker.gateways.inbound import Inbound
+from worker.net.leg import Leg, PlainLeg
+from worker.tls.handshake import accept, connect
+from worker.tls.leg import TlsLeg
+from worker.view.contexts import Origination
+from worker.view.view import TerminatingTarget, TerminatingView
+
+
+async def serve(inbound: Inbound, view: TerminatingView) -> End:
+    """Carry one connection of a caller in the mesh to an instance outside it."""
+    world, entry = inbound.world, inbound.entry
+    hello = await steps.hello(inbound)
+    target = view.table.find(hello.server_name)
+    if target is None:
+        raise await steps.no_route(inbound, hello.server_name)
+    entry.routed(target.service, hello.server_name, target.meters)
+    client = await _accept(inbound, target)
+    permit = _permit(inbound, client, target)
+    upstream = await _leave(permit, inbound, target)
+    try:
+        world.metrics.total_seconds.observe(world.clock() - inbound.entry.started)
+        entry.state = "relay"
+        return await world.engine.run(client, upstream, entry.flow, world.relay_limits)
+    finally:
+        upstream.close()
+
+
+async def _accept(inbound: Inbound, target: TerminatingTarget) -> TlsLeg:
+    world = inbound.world
+    inbound.entry.state = "handshake"
+    started = world.clock()
+    client = await accept(
+        inbound.sock,
+        target.tls.context,
+        timeout_seconds=world.settings.limits.handshake_timeout_seconds,
+    )
+    world.metrics.handshake_seconds.observe(world.clock() - started)
+    return client
+
+
+def _permit(inbound: Inbound, client: TlsLeg, target: TerminatingTarget) -> Permit:
+    """Ask the policy of this moment, and write the answer down before anything can be awaited.
+
+    So a change of policy that comes later finds the permit in the register. Raises `Refused` (denied).
+    """
+    world, entry = inbound.world, inbound.entry
+    started = world.clock()
+    view = world.current.view
+    policy = view.policies.get(target.service)
+    if policy is None:
+        raise Refused(End.NO_ROUTE, f"{target.service} is no longer linked to this gateway")
+    answer = authorize(policy, client.peer_uri, view.trust_domain)
+    allowed = isinstance(answer, Permit)
+    world.metrics.decisions.labels(
+        entry.gateway,
+        str(target.service),
+        view.source_label(answer.source),
+        "allow" if allowed else "deny",
+    ).inc()
+    world.metrics.authorize_seconds.observe(world.clock() - started)
+    if not isinstance(answer, Permit):
+        raise Refused(End.DENIED, answer.reason)
+    entry.permit = answer
+    entry.expires_at = client.peer_not_after
+    return answer
+
+
+async def _leave(permit: Permit, inbound: Inbound, target: TerminatingTarget) -> Leg:
+    """The way out of the mesh; the permit is the proof that somebody decided."""
+    assert permit.destination == target.service
+    started = inbound.world.clock()
+    sock, endpoint = await steps.dial(inbound, target.endpoints, target.connect_timeout_seconds)
+    try:
+        leg: Leg = PlainLeg(sock)
+        if target.origination is not None:
+            leg = await _originate(inbound, target.origination, sock, endpoint.address)
+    except BaseException:
+        sock.close()
+        raise
+    inbound.world.metrics.upstream_connect_seconds.observe(inbound.world.clock() - started)
+    return leg
+
+
+async def _originate(
+    inbound: Inbound, origination: Origination, sock: socket.socket, host: str
+) -> TlsLeg:
+    return await connect(
+        sock,
+        origination.context(),
+        server_name=origination.tls.server_name or host,
+        timeout_seconds=inbound.world.settings.limits.handshake_timeout_seconds,
+    )

@@ -1,0 +1,171 @@
+"""The register of live connections: who is here, since when, and whom a change of policy ends.
+
+Belongs here: the entries, their accounts, and the questions about them. Never here: sockets, or the decision
+itself (`cluster.authorize`). The present comes in as an argument.
+
+An entry is ended by writing the reason down and then waking its task: whoever comes first is right.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from cluster.authorize import DestinationPolicy, Permit
+from cluster.names import ServiceName
+from cluster.reasons import End
+from cluster.routes import Endpoint
+from worker.relay.engine import Flow
+from worker.telemetry.metrics import ServiceMeters
+
+
+class Entry:
+    """One connection, from accept to account. Written by its own task only, but for `end`."""
+
+    __slots__ = (
+        "_cancel",
+        "_counted_down",
+        "_counted_up",
+        "ended_by",
+        "endpoint",
+        "expires_at",
+        "flow",
+        "gateway",
+        "generation",
+        "kind",
+        "meters",
+        "number",
+        "permit",
+        "server_name",
+        "service",
+        "started",
+        "state",
+    )
+
+    def __init__(
+        self, number: int, *, gateway: str, kind: str, generation: int, started: float
+    ) -> None:
+        self.number = number
+        self.gateway = gateway
+        self.kind = kind
+        self.generation = generation
+        self.started = started
+        self.state = "hello"
+        self.server_name = ""
+        self.service: ServiceName | None = None
+        self.permit: Permit | None = None
+        self.endpoint: Endpoint | None = None
+        self.expires_at = float("inf")
+        self.ended_by: End | None = None
+        self.flow = Flow()
+        self.meters: ServiceMeters | None = None
+        self._cancel: Callable[[], None] = lambda: None
+        self._counted_up = 0
+        self._counted_down = 0
+
+    def on_end(self, cancel: Callable[[], None]) -> None:
+        """How to wake the connection's task while it does not relay."""
+        self._cancel = cancel
+
+    def routed(self, service: ServiceName, server_name: str, meters: ServiceMeters) -> None:
+        """The hello named a service: from now on it is counted there."""
+        self.service = service
+        self.server_name = server_name
+        self.meters = meters
+        meters.opened.inc()
+        meters.active.inc()
+
+    def end(self, reason: End) -> None:
+        """End this connection, now; the first reason stands."""
+        if self.ended_by is not None:
+            return
+        self.ended_by = reason
+        if self.state == "relay":
+            self.flow.kill(reason)
+        else:
+            self._cancel()
+
+    def count_bytes(self) -> None:
+        """Add what moved since the last call, so that a connection of hours is seen while it lives."""
+        if self.meters is None:
+            return
+        up, down = self.flow.up_bytes, self.flow.down_bytes
+        if up > self._counted_up:
+            self.meters.bytes_up.inc(up - self._counted_up)
+            self._counted_up = up
+        if down > self._counted_down:
+            self.meters.bytes_down.inc(down - self._counted_down)
+            self._counted_down = down
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """The entry as `lockgate connections list` shows it."""
+        source = self.permit.source if self.permit else None
+        return {
+            "gateway": self.gateway,
+            "kind": self.kind,
+            "source": str(source) if source else "",
+            "destination": str(self.service) if self.service else "",
+            "sni": self.server_name,
+            "endpoint": str(self.endpoint) if self.endpoint else "",
+            "state": self.state,
+            "age_seconds": round(now - self.started, 3),
+            "bytes_up": self.flow.up_bytes,
+            "bytes_down": self.flow.down_bytes,
+            "generation": self.generation,
+        }
+
+
+class Live:
+    """All connections of one worker."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, Entry] = {}
+        self._numbers = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries, oldest first; safe against entries that leave meanwhile."""
+        return iter(tuple(self._entries.values()))
+
+    def add(self, *, gateway: str, kind: str, generation: int, started: float) -> Entry:
+        self._numbers += 1
+        entry = Entry(
+            self._numbers, gateway=gateway, kind=kind, generation=generation, started=started
+        )
+        self._entries[entry.number] = entry
+        return entry
+
+    def remove(self, entry: Entry) -> None:
+        del self._entries[entry.number]
+
+    def get(self, number: int) -> Entry | None:
+        return self._entries.get(number)
+
+    def page(self, after: int, limit: int) -> tuple[Entry, ...]:
+        """Up to `limit` entries with larger numbers than `after`, in order."""
+        # Numbers only grow and dictionaries keep their order: no sort is needed.
+        found: list[Entry] = []
+        for number, entry in self._entries.items():
+            if number > after:
+                found.append(entry)
+                if len(found) == limit:
+                    break
+        return tuple(found)
+
+
+def revoked(
+    entries: Iterable[Entry], policies: Mapping[ServiceName, DestinationPolicy]
+) -> tuple[Entry, ...]:
+    """The entries whose permit no longer holds, exactly; a destination without a policy keeps its own."""
+    return tuple(
+        entry
+        for entry in entries
+        if entry.permit is not None
+        and (policy := policies.get(entry.permit.destination)) is not None
+        and not policy.decide(entry.permit.source).allowed
+    )
+
+
+def expired(entries: Iterable[Entry], now: float) -> tuple[Entry, ...]:
+    """The entries whose caller's certificate ended before `now` (unix seconds)."""
+    return tuple(entry for entry in entries if entry.expires_at <= now)

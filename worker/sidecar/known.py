@@ -1,0 +1,172 @@
+"""What a sidecar knows, and the views it becomes.  ●
+
+Belongs here: the answers of the coordinator turned into values, and those into a view of the inbound side
+and one target per upstream. Never here: asking, or sockets.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.authorize import policy_for
+from cluster.catalog import Health, Instance, Kind, endpoint, worst
+from cluster.certs import Leaf, Root, TrustBundle
+from cluster.identity import ServiceId
+from cluster.intentions import Action, Intention
+from cluster.lookup import NameTable
+from cluster.names import ServiceName, service_sni
+from cluster.routes import Endpoint, GatewayKind, Listener
+from worker.sidecar.config import SidecarConfig
+from worker.telemetry.metrics import Metrics, ServiceMeters
+from worker.view.contexts import ServerContexts
+from worker.view.view import TerminatingTarget, TerminatingView, View
+
+KIND = "sidecar"
+
+
+@dataclass(slots=True)
+class Known:
+    """What the coordinator said last. Kept while it is away."""
+
+    datacenter: str = ""
+    default_allow: bool = False
+    bundle: TrustBundle | None = None
+    leaf: Leaf | None = None
+    rules: tuple[Intention, ...] | None = None
+    endpoints: dict[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundTarget:
+    """One upstream: where to dial, which name to ask for, and who must answer."""
+
+    service: ServiceName
+    server_name: str
+    expected_uri: str
+    endpoints: tuple[Endpoint, ...]
+    meters: ServiceMeters
+
+
+def bundle_of(roots: Mapping[str, Any]) -> TrustBundle:
+    """The answer of /v1/connect/ca/roots."""
+    return TrustBundle(
+        trust_domain=roots["TrustDomain"],
+        roots=tuple(
+            Root(id=root["ID"], pem=root["RootCert"].encode(), active=root["Active"])
+            for root in roots["Roots"]
+        ),
+    )
+
+
+def endpoints_of(entries: list[dict[str, Any]]) -> tuple[Endpoint, ...]:
+    """The answer of /v1/health/connect/:service."""
+    return tuple(endpoint(_instance(entry)) for entry in entries)
+
+
+def _instance(entry: Mapping[str, Any]) -> Instance:
+    node, service = entry["Node"], entry["Service"]
+    weights = service.get("Weights") or {}
+    return Instance(
+        node=node["Node"],
+        id=service["ID"],
+        service=ServiceName(name=service["Service"]),
+        node_address=node.get("Address", ""),
+        kind=Kind(service.get("Kind") or ""),
+        address=service.get("Address") or "",
+        port=service.get("Port") or 0,
+        weight_passing=weights.get("Passing", 1),
+        weight_warning=weights.get("Warning", 1),
+        health=worst(Health(check["Status"]) for check in entry.get("Checks") or ()),
+    )
+
+
+def rules_of(matched: Mapping[str, list[dict[str, Any]]]) -> tuple[Intention, ...]:
+    """The answer of /v1/connect/intentions/match."""
+    return tuple(_intention(found) for rules in matched.values() for found in rules or ())
+
+
+def _intention(found: Mapping[str, Any]) -> Intention:
+    return Intention(
+        source=ServiceName(name=found["SourceName"], peer=found.get("SourcePeer") or ""),
+        destination=ServiceName(name=found["DestinationName"]),
+        action=Action(found.get("Action") or Action.DENY),
+        permissions=tuple(found.get("Permissions") or ()),
+    )
+
+
+def own_id(config: SidecarConfig, known: Known) -> ServiceId:
+    """Whom the sidecar stands for."""
+    assert known.bundle is not None
+    return ServiceId(
+        trust_domain=known.bundle.trust_domain, service=config.service, datacenter=known.datacenter
+    )
+
+
+def inbound_view(
+    config: SidecarConfig, known: Known, metrics: Metrics, contexts: ServerContexts
+) -> View:
+    """The mesh's way in: one service, its leaf, its intentions. Empty until all of it is known."""
+    if known.bundle is None or known.leaf is None or known.rules is None:
+        return View()
+    if config.listen is None or config.service_address is None:
+        return View()
+    service = ServiceName(name=config.service)
+    target = TerminatingTarget(
+        service=service,
+        tls=contexts.get(known.leaf, known.bundle),
+        origination=None,
+        endpoints=(
+            Endpoint(address=config.service_address.host, port=config.service_address.port),
+        ),
+        connect_timeout_seconds=5.0,
+        meters=metrics.service(config.service, KIND, config.service),
+    )
+    contexts.keep(frozenset({(target.tls.leaf_digest, target.tls.bundle_digest)}))
+    policy = policy_for(service, known.rules, default_allow=known.default_allow)
+    place = (config.listen.host, config.listen.port)
+    gateway = TerminatingView(
+        listener=_listener(config),
+        table=NameTable(((_server_name(config.service, known), target),)),
+        unrouted=metrics.service(config.service, KIND, ""),
+    )
+    return View(
+        trust_domain=known.bundle.trust_domain,
+        gateways={place: gateway},
+        policies={service: policy},
+        known_sources=frozenset(str(rule.source) for rule in known.rules),
+    )
+
+
+def _listener(config: SidecarConfig) -> Listener:
+    """What the shared gateway code wants to know of a listener."""
+    assert config.listen is not None
+    return Listener(
+        node="",
+        gateway=config.service,
+        kind=GatewayKind.TERMINATING,
+        address=config.listen.host,
+        port=config.listen.port,
+    )
+
+
+def outbound_target(
+    config: SidecarConfig, known: Known, destination: str, metrics: Metrics
+) -> OutboundTarget | None:
+    """How to reach one upstream now; None until the roots are known."""
+    if known.bundle is None:
+        return None
+    expected = ServiceId(
+        trust_domain=known.bundle.trust_domain, service=destination, datacenter=known.datacenter
+    )
+    return OutboundTarget(
+        service=ServiceName(name=destination),
+        server_name=_server_name(destination, known),
+        expected_uri=expected.uri,
+        endpoints=known.endpoints.get(destination, ()),
+        meters=metrics.service(config.service, KIND, destination),
+    )
+
+
+def _server_name(service: str, known: Known) -> str:
+    assert known.bundle is not None
+    return service_sni(service, datacenter=known.datacenter, trust_domain=known.bundle.trust_domain)

@@ -1,0 +1,182 @@
+"""Every metric of a worker, in one file, on an injected registry.
+
+Belongs here: the families and their labels bound in advance. Never here: when something is counted.
+Labels come from the snapshot and from closed enumerations, never from a client.
+"""
+
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from cluster.messages import Family, Sample
+from cluster.reasons import End, HelloReject, RevocationCause
+
+_SETUP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LIFE_BUCKETS = (0.01, 0.1, 1, 10, 60, 300, 900, 3600, 14400, 86400)
+_HELLO_BUCKETS = (256, 512, 1024, 1500, 2048, 4096, 8192, 16384, 32768)
+
+
+class ServiceMeters:
+    """The handles of one service behind one gateway, bound when a view is compiled."""
+
+    __slots__ = ("_closed", "_ends", "active", "bytes_down", "bytes_up", "duration", "opened")
+
+    def __init__(self, metrics: "Metrics", gateway: str, kind: str, service: str) -> None:
+        labels = (gateway, kind, service)
+        self.opened = metrics.opened.labels(*labels)
+        self.active = metrics.active.labels(*labels)
+        self.bytes_up = metrics.bytes.labels(*labels, "up")
+        self.bytes_down = metrics.bytes.labels(*labels, "down")
+        self.duration = metrics.duration.labels(*labels)
+        self._closed = partial(_closed, metrics.closed, labels)
+        self._ends: dict[End, Counter] = {}
+
+    def closed(self, end: End) -> Counter:
+        """The counter of one ending; bound on first use, as most endings never happen."""
+        found = self._ends.get(end)
+        if found is None:
+            found = self._ends[end] = self._closed(end)
+        return found
+
+
+def _closed(family: Counter, labels: tuple[str, str, str], end: End) -> Counter:
+    return family.labels(*labels, end.value)
+
+
+class Metrics:
+    """The families, on a registry of this worker's own."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        service = ("gateway", "kind", "service")
+        self.opened = Counter(
+            "lockgate_connections_opened",
+            "Connections whose service is known.",
+            service,
+            registry=registry,
+        )
+        self.active = Gauge(
+            "lockgate_connections_active", "Connections open now.", service, registry=registry
+        )
+        self.closed = Counter(
+            "lockgate_connections_closed",
+            "Connections over, by reason.",
+            (*service, "end"),
+            registry=registry,
+        )
+        self.bytes = Counter(
+            "lockgate_connection_bytes",
+            "Bytes carried, as the client sees the direction.",
+            (*service, "direction"),
+            registry=registry,
+        )
+        self.duration = Histogram(
+            "lockgate_connection_duration_seconds",
+            "From accept to end.",
+            service,
+            buckets=_LIFE_BUCKETS,
+            registry=registry,
+        )
+        self._add_setup(registry)
+        self._add_decisions(registry)
+        self._add_process(registry)
+        self._meters: dict[tuple[str, str, str], ServiceMeters] = {}
+
+    def _add_setup(self, registry: CollectorRegistry) -> None:
+        setup = Histogram(
+            "lockgate_setup_duration_seconds",
+            "Time from accept to relay, by phase.",
+            ("phase",),
+            buckets=_SETUP_BUCKETS,
+            registry=registry,
+        )
+        self.hello_seconds = setup.labels("hello")
+        self.handshake_seconds = setup.labels("handshake")
+        self.authorize_seconds = setup.labels("authorize")
+        self.dial_seconds = setup.labels("dial")
+        self.total_seconds = setup.labels("total")
+        self.upstream_connect_seconds = Histogram(
+            "lockgate_upstream_connect_seconds",
+            "Time to connect to an endpoint, its TLS included.",
+            buckets=_SETUP_BUCKETS,
+            registry=registry,
+        )
+        self.hello_bytes = Histogram(
+            "lockgate_client_hello_bytes",
+            "Length of ClientHellos.",
+            buckets=_HELLO_BUCKETS,
+            registry=registry,
+        )
+        rejected = Counter(
+            "lockgate_client_hello_rejected",
+            "ClientHellos refused, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        self.hello_rejected = {why: rejected.labels(why.value) for why in HelloReject}
+
+    def _add_decisions(self, registry: CollectorRegistry) -> None:
+        self.decisions = Counter(
+            "lockgate_authorization_decisions",
+            "Answers of intentions to callers.",
+            ("gateway", "service", "source", "decision"),
+            registry=registry,
+        )
+        revoked = Counter(
+            "lockgate_connections_revoked",
+            "Live connections ended by a change or an operator.",
+            ("cause",),
+            registry=registry,
+        )
+        self.revoked = {cause: revoked.labels(cause.value) for cause in RevocationCause}
+
+    def _add_process(self, registry: CollectorRegistry) -> None:
+        self.snapshot_generation = Gauge(
+            "lockgate_worker_snapshot_generation",
+            "Generation that the worker serves.",
+            ("worker",),
+            registry=registry,
+        )
+        self.apply_seconds = Histogram(
+            "lockgate_snapshot_apply_seconds",
+            "Time to check, compile and swap in a snapshot.",
+            buckets=_SETUP_BUCKETS,
+            registry=registry,
+        )
+        self.loop_lag_seconds = Gauge(
+            "lockgate_event_loop_lag_seconds",
+            "How late the event loop last woke a timer.",
+            ("worker",),
+            registry=registry,
+        )
+        self.engine_info = Gauge(
+            "lockgate_relay_engine_info",
+            "Which relay engine each worker runs.",
+            ("worker", "engine"),
+            registry=registry,
+        )
+
+    def service(self, gateway: str, kind: str, service: str) -> ServiceMeters:
+        """The handles of a service; the same ones for every snapshot."""
+        key = (gateway, kind, service)
+        found = self._meters.get(key)
+        if found is None:
+            found = self._meters[key] = ServiceMeters(self, gateway, kind, service)
+        return found
+
+
+def families(registry: CollectorRegistry) -> tuple[Family, ...]:
+    """Everything the registry counts, as values that travel to the node."""
+    return tuple(
+        Family(
+            name=metric.name,
+            kind=metric.type,
+            help=metric.documentation,
+            samples=tuple(
+                Sample(name=sample.name, labels=dict(sample.labels), value=float(sample.value))
+                for sample in metric.samples
+                if not sample.name.endswith("_created")
+            ),
+        )
+        for metric in registry.collect()
+    )

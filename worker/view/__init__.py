@@ -1,0 +1,1 @@
+"""A snapshot compiled for lookup: dictionaries, TLS contexts and bound metric handles."""

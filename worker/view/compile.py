@@ -1,0 +1,185 @@
+"""Snapshot and leaves in, view out.
+
+Belongs here: building the dictionaries that a connection walks through. Never here: swapping the view in, or
+deciding about a connection. What did not change is taken over: TLS contexts by digest, metric handles by
+label.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cluster.authorize import DestinationPolicy
+from cluster.certs import Leaf
+from cluster.errors import Problem, SnapshotRejected
+from cluster.identity import ServiceId
+from cluster.intentions import Intention, covers
+from cluster.lookup import NameTable
+from cluster.names import WILDCARD, ServiceName
+from cluster.routes import Endpoint, GatewayKind, Listener, TerminatingGateway, TerminatingRoute
+from cluster.snapshot import Policy, Snapshot, SnapshotId
+from worker.telemetry.metrics import Metrics
+from worker.view.contexts import Origination, ServerContexts
+from worker.view.view import (
+    SERVED,
+    GatewayView,
+    MeshTarget,
+    MeshView,
+    TerminatingTarget,
+    TerminatingView,
+    View,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What views are made with; lives as long as the worker."""
+
+    node: str
+    metrics: Metrics
+    contexts: ServerContexts
+
+
+def compile_view(
+    shop: Workshop, snapshot_id: SnapshotId, snapshot: Snapshot, leaves: Mapping[str, Leaf]
+) -> View:
+    """The view of a node's listeners. `leaves` are by SPIFFE URI.
+
+    Raises `SnapshotRejected` when the node is asked for a gateway kind that it cannot serve.
+    """
+    own = tuple(listener for listener in snapshot.listeners if listener.node == shop.node)
+    if unserved := [listener for listener in own if listener.kind not in SERVED]:
+        raise SnapshotRejected(tuple(_unserved(listener) for listener in unserved))
+    compiler = _Compiler(shop, snapshot, leaves)
+    gateways = {(listener.address, listener.port): compiler.gateway(listener) for listener in own}
+    shop.contexts.keep(frozenset(compiler.used))
+    return View(
+        id=snapshot_id,
+        trust_domain=snapshot.trust.bundle.trust_domain,
+        gateways=gateways,
+        policies=compiler.policies,
+        known_sources=_known_sources(snapshot),
+        missing_leaves=frozenset(compiler.missing),
+    )
+
+
+def _unserved(listener: Listener) -> Problem:
+    return Problem(
+        path="listeners", message=f"{listener.kind} {listener.gateway!r} is not supported yet"
+    )
+
+
+class _Compiler:
+    """One compilation; collects what the view needs beside the gateways."""
+
+    def __init__(self, shop: Workshop, snapshot: Snapshot, leaves: Mapping[str, Leaf]) -> None:
+        self.shop = shop
+        self.snapshot = snapshot
+        self.leaves = leaves
+        self.endpoints = {made.name: made.endpoints for made in snapshot.endpoints}
+        self.rules = RulesByDestination(snapshot.policy)
+        self.terminating = {gateway.name: gateway for gateway in snapshot.terminating}
+        self.policies: dict[ServiceName, DestinationPolicy] = {}
+        self.used: set[tuple[str, str]] = set()
+        self.missing: set[ServiceName] = set()
+
+    def gateway(self, listener: Listener) -> GatewayView:
+        unrouted = self.shop.metrics.service(listener.gateway, listener.kind.label, "")
+        if listener.kind is GatewayKind.MESH:
+            return MeshView(listener=listener, table=self._mesh(listener), unrouted=unrouted)
+        gateway = self.terminating.get(listener.gateway)
+        table = self._terminating(listener, gateway) if gateway else NameTable(())
+        return TerminatingView(listener=listener, table=table, unrouted=unrouted)
+
+    def _mesh(self, listener: Listener) -> NameTable[MeshTarget]:
+        return NameTable(
+            (
+                route.server_name,
+                MeshTarget(
+                    service=route.service,
+                    endpoints=self.endpoints[route.endpoints],
+                    connect_timeout_seconds=route.connect_timeout_seconds,
+                    meters=self.shop.metrics.service(
+                        listener.gateway, listener.kind.label, str(route.service)
+                    ),
+                ),
+            )
+            for route in self.snapshot.mesh
+        )
+
+    def _terminating(
+        self, listener: Listener, gateway: TerminatingGateway
+    ) -> NameTable[TerminatingTarget]:
+        entries: list[tuple[str, TerminatingTarget]] = []
+        for route in gateway.routes:
+            self.policies[route.service] = self.rules.policy(route.service)
+            target = self._target(listener, route, self.endpoints[route.endpoints])
+            if target is None:
+                self.missing.add(route.service)
+            else:
+                entries += [(name, target) for name in route.server_names]
+        return NameTable(entries)
+
+    def _target(
+        self, listener: Listener, route: TerminatingRoute, endpoints: tuple[Endpoint, ...]
+    ) -> TerminatingTarget | None:
+        bundle = self.snapshot.trust.bundle
+        leaf = self.leaves.get(identity_of(route, bundle.trust_domain).uri)
+        if leaf is None:
+            return None
+        tls = self.shop.contexts.get(leaf, bundle)
+        self.used.add((tls.leaf_digest, tls.bundle_digest))
+        return TerminatingTarget(
+            service=route.service,
+            tls=tls,
+            origination=Origination(route.tls) if route.tls else None,
+            endpoints=endpoints,
+            connect_timeout_seconds=route.connect_timeout_seconds,
+            meters=self.shop.metrics.service(
+                listener.gateway, listener.kind.label, str(route.service)
+            ),
+        )
+
+
+def identity_of(route: TerminatingRoute, trust_domain: str) -> ServiceId:
+    """Whom a terminating gateway presents itself as for this route: the linked service."""
+    return ServiceId(
+        trust_domain=trust_domain,
+        service=route.service.name,
+        namespace=route.service.namespace,
+        partition=route.service.partition,
+        datacenter=route.datacenter,
+    )
+
+
+class RulesByDestination:
+    """Intentions grouped once, so that a policy per service does not walk all of them."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._default_allow = policy.default_allow
+        self._exact: dict[ServiceName, list[Intention]] = {}
+        self._wild: list[Intention] = []
+        for rule in policy.intentions:
+            name = rule.destination
+            if WILDCARD in (name.name, name.namespace):
+                self._wild.append(rule)
+            else:
+                self._exact.setdefault(name, []).append(rule)
+
+    def policy(self, destination: ServiceName) -> DestinationPolicy:
+        wild = (rule for rule in self._wild if covers(rule.destination, destination))
+        rules = (*self._exact.get(destination, ()), *wild)
+        return DestinationPolicy(destination, rules, default_allow=self._default_allow)
+
+
+def _known_sources(snapshot: Snapshot) -> frozenset[str]:
+    return frozenset(_names(snapshot))
+
+
+def _names(snapshot: Snapshot) -> Iterable[str]:
+    for rule in snapshot.policy.intentions:
+        yield str(rule.source)
+    for route in snapshot.mesh:
+        yield str(route.service)
+    for gateway in snapshot.terminating:
+        for linked in gateway.routes:
+            yield str(linked.service)

@@ -1,0 +1,134 @@
+"""TLS contexts for a view: one per leaf and trust bundle, one per set of origination files.
+
+Belongs here: which context a target uses, and keeping those that did not change. Never here: how a context
+is set up (`worker.tls.contexts`).
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.authorize import caller_of
+from cluster.certs import Leaf, TrustBundle
+from cluster.errors import UpstreamFault
+from cluster.identity import IdentityError, parse
+from cluster.reasons import End
+from cluster.routes import OriginationTls
+from worker.tls.contexts import mesh_client_context, origination_context, server_context
+
+#: An OpenSSL context; only `worker.tls` looks inside.
+Context = Any
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """How a linked service is served: the context, and what it was made of."""
+
+    context: Context
+    leaf_digest: str
+    bundle_digest: str
+
+
+def peer_problem(trust_domain: str, uris: tuple[str, ...]) -> str | None:
+    """Why a client certificate with these URI SANs is nobody here, or None."""
+    if len(uris) != 1:
+        return f"the certificate has {len(uris)} URI SANs instead of exactly one"
+    try:
+        identity = parse(uris[0])
+    except IdentityError as error:
+        return str(error)
+    if caller_of(identity, trust_domain) is None:
+        return f"{uris[0]} is no service of trust domain {trust_domain}"
+    return None
+
+
+class ServerContexts:
+    """Server contexts by leaf and bundle; those that no view uses any more are dropped."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], ServerTls] = {}
+
+    def get(self, leaf: Leaf, bundle: TrustBundle) -> ServerTls:
+        key = (leaf.digest, bundle.digest)
+        found = self._made.get(key)
+        if found is None:
+            trust_domain = bundle.trust_domain
+            context = server_context(
+                leaf.chain_pem,
+                leaf.key_pem,
+                tuple(root.pem for root in bundle.roots),
+                check_peer=lambda uris: peer_problem(trust_domain, uris),
+            )
+            found = self._made[key] = ServerTls(context, *key)
+        return found
+
+    def keep(self, used: frozenset[tuple[str, str]]) -> None:
+        """Forget all contexts but these."""
+        self._made = {key: made for key, made in self._made.items() if key in used}
+
+
+class ClientContext:
+    """The context of our own legs into the mesh; made anew when the leaf or the roots change."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str] | None = None
+        self._made: Context = None
+
+    def get(self, leaf: Leaf | None, bundle: TrustBundle | None) -> Context:
+        """None while either is unknown."""
+        if leaf is None or bundle is None:
+            return None
+        key = (leaf.digest, bundle.digest)
+        if key != self._key:
+            roots = tuple(root.pem for root in bundle.roots)
+            self._made = mesh_client_context(leaf.chain_pem, leaf.key_pem, roots)
+            self._key = key
+        return self._made
+
+
+class Origination:
+    """TLS to the outside for one set of files, which are read again when they change on disk."""
+
+    __slots__ = ("_context", "_stamp", "tls")
+
+    def __init__(self, tls: OriginationTls) -> None:
+        self.tls = tls
+        self._stamp: tuple[tuple[int, int, int], ...] | None = None
+        self._context: Context = None
+
+    def context(self) -> Context:
+        """The context for the files as they are now.
+
+        Raises `UpstreamFault` (upstream_tls) that names the file that cannot be used. One stat per file
+        and connection costs a few microseconds and finds a rotation at once.
+        """
+        try:
+            stamp = tuple(_stamp(path) for path in self._paths())
+            if stamp != self._stamp:
+                self._context = self._load()
+                self._stamp = stamp
+        except (OSError, ValueError) as error:
+            raise UpstreamFault(End.UPSTREAM_TLS, f"TLS files: {error}") from error
+        return self._context
+
+    def _paths(self) -> tuple[str, ...]:
+        tls = self.tls
+        return tuple(path for path in (tls.ca_file, tls.cert_file, tls.key_file) if path)
+
+    def _load(self) -> Context:
+        tls = self.tls
+        return origination_context(
+            _read(tls.ca_file) if tls.ca_file else None,
+            _read(tls.cert_file) if tls.cert_file else None,
+            _read(tls.key_file) if tls.key_file else None,
+        )
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -1,0 +1,87 @@
+"""The view's shape: what a connection walks through.
+
+Belongs here: the frozen values that gateways read. Never here: how they are compiled.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cluster.authorize import DestinationPolicy
+from cluster.lookup import NameTable
+from cluster.names import ServiceName
+from cluster.routes import Endpoint, GatewayKind, Listener
+from cluster.snapshot import SnapshotId
+from worker.telemetry.metrics import ServiceMeters
+from worker.view.contexts import Origination, ServerTls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshTarget:
+    """Where a mesh gateway carries one SNI to."""
+
+    service: ServiceName
+    endpoints: tuple[Endpoint, ...]
+    connect_timeout_seconds: float
+    meters: ServiceMeters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminatingTarget:
+    """A linked service that can be served: its leaf is known."""
+
+    service: ServiceName
+    tls: ServerTls
+    origination: Origination | None
+    endpoints: tuple[Endpoint, ...]
+    connect_timeout_seconds: float
+    meters: ServiceMeters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshView:
+    """What a mesh gateway serves."""
+
+    listener: Listener
+    table: NameTable[MeshTarget]
+    unrouted: ServiceMeters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminatingView:
+    """What a terminating gateway serves."""
+
+    listener: Listener
+    table: NameTable[TerminatingTarget]
+    unrouted: ServiceMeters
+
+
+GatewayView = MeshView | TerminatingView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Everything a worker serves at one moment.
+
+    `gateways` is by the address and port listened on; `policies` are of every linked service, served yet or
+    not; `missing_leaves` are the linked services that wait for their certificate.
+    """
+
+    id: SnapshotId | None = None
+    trust_domain: str = ""
+    gateways: Mapping[tuple[str, int], GatewayView] = field(default_factory=dict)
+    policies: Mapping[ServiceName, DestinationPolicy] = field(default_factory=dict)
+    known_sources: frozenset[str] = frozenset()
+    missing_leaves: frozenset[ServiceName] = frozenset()
+
+    @property
+    def generation(self) -> int:
+        return self.id.generation if self.id else 0
+
+    def source_label(self, source: ServiceName | None) -> str:
+        """A caller's name as a metric label: only names that policy or catalog know."""
+        name = str(source) if source else ""
+        return name if name in self.known_sources else "other"
+
+
+#: Kinds that this version serves; a listener of another kind is a problem of the snapshot.
+SERVED = frozenset({GatewayKind.MESH, GatewayKind.TERMINATING})
