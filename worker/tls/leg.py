@@ -1,0 +1,92 @@
+"""A leg of a relayed connection over an established TLS connection; see `worker.net.leg` for the rules.
+
+The connection sits directly on the socket and does not read ahead: bytes are in the kernel or, as
+the rest of one record, counted by `pending`. Belongs here: the translation from OpenSSL's ways of
+saying "later" and "gone". Never here: handshakes.
+"""
+
+import socket
+from typing import NoReturn
+
+from OpenSSL import SSL
+
+from worker.net.leg import WouldBlockRead, WouldBlockWrite, cut_short, reset
+from worker.tls.errors import broken_stream
+from worker.tls.openssl import clear_errors
+from worker.tls.peer import Peer
+
+
+class TlsLeg:
+    """One side of a flow in TLS; made by `worker.tls.handshake`, which has verified `peer`.
+
+    `send` is to be repeated with at least the same bytes after a WouldBlock (they may have moved).
+    One thread at a time may use it. A native engine takes `connection`, and keeps it alive.
+    """
+
+    __slots__ = ("_write_ended", "connection", "peer", "sock")
+
+    def __init__(self, sock: socket.socket, connection: SSL.Connection, peer: Peer) -> None:
+        self.sock = sock
+        self.connection = connection
+        self.peer = peer
+        self._write_ended = False
+
+    @property
+    def peer_uri(self) -> str:
+        """The peer's one URI; empty if it has none or several."""
+        return self.peer.uris[0] if len(self.peer.uris) == 1 else ""
+
+    @property
+    def peer_not_after(self) -> float:
+        """When the peer's certificate expires, in unix seconds."""
+        return self.peer.not_after
+
+    @property
+    def alpn(self) -> bytes:
+        """The protocol that was agreed on, empty for none."""
+        return self.connection.get_alpn_proto_negotiated()
+
+    def recv_into(self, buffer: memoryview) -> int:
+        clear_errors()
+        try:
+            return self.connection.recv_into(buffer)
+        except SSL.ZeroReturnError:
+            return 0
+        except SSL.Error as error:
+            _cannot_go_on(error)
+
+    def send(self, data: memoryview) -> int:
+        clear_errors()
+        try:
+            return self.connection.send(data)
+        except SSL.Error as error:
+            _cannot_go_on(error)
+
+    def shutdown_write(self) -> None:
+        """Send close_notify; our peer may go on sending."""
+        if self._write_ended:
+            return
+        clear_errors()
+        try:
+            self.connection.shutdown()
+        except SSL.Error as error:
+            _cannot_go_on(error)
+        self._write_ended = True
+
+    def pending(self) -> int:
+        """Bytes that are decrypted already, and for which the socket will not become readable."""
+        return self.connection.pending()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def abort(self) -> None:
+        reset(self.sock)
+
+
+def _cannot_go_on(error: SSL.Error) -> NoReturn:
+    if isinstance(error, SSL.WantReadError):
+        raise WouldBlockRead from None
+    if isinstance(error, SSL.WantWriteError):
+        raise WouldBlockWrite from None
+    raise cut_short(broken_stream(error)) from None
