@@ -1,0 +1,85 @@
+"""All endpoints as one application, and what a path gets that is none.
+
+Belongs here: the table of families. Never here: an endpoint, or a socket (`serve`).
+"""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from . import (
+    agent,
+    ca,
+    catalog,
+    config,
+    connections,
+    explain,
+    health,
+    intention_answers,
+    intentions,
+    nodes,
+    registration,
+    status,
+)
+from .answers import PLAIN_TEXT, ApiError, error_answer
+from .services import Services
+
+_FAMILIES = (
+    agent,
+    ca,
+    catalog,
+    config,
+    connections,
+    explain,
+    health,
+    intention_answers,
+    intentions,
+    nodes,
+    registration,
+    status,
+)
+
+# Consul has these and we do not have them yet; the first part that fits a path names what is missing.
+_LATER = {
+    "/v1/acl": "access control lists",
+    "/v1/agent/connect/ca/leaf": "leaf keys made by the coordinator",
+    "/v1/agent": "the other endpoints of the agent",
+    "/v1/catalog": "the other endpoints of the catalog",
+    "/v1/connect/intentions": "intentions by their id",
+    "/v1/coordinate": "network coordinates",
+    "/v1/discovery-chain": "discovery chains",
+    "/v1/event": "user events",
+    "/v1/exported-services": "exported services",
+    "/v1/health": "the other endpoints of health",
+    "/v1/internal": "internal endpoints",
+    "/v1/kv": "the key/value store",
+    "/v1/operator": "operator endpoints",
+    "/v1/peering": "cluster peering",
+    "/v1/query": "prepared queries",
+    "/v1/session": "sessions",
+    "/v1/snapshot": "snapshots of the servers' state",
+    "/v1/txn": "transactions",
+}
+
+
+def make_app(services: Services) -> Starlette:
+    """The API as an ASGI application."""
+    found = [route for family in _FAMILIES for route in family.ROUTES]
+    app = Starlette(routes=found)
+    app.router.redirect_slashes = False
+    app.router.default = _no_endpoint
+    app.state.services = services
+    return app
+
+
+async def _no_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+    path = Request(scope).url.path if scope["type"] == "http" else ""
+    await _missing(path)(scope, receive, send)
+
+
+def _missing(path: str) -> Response:
+    for start, what in _LATER.items():
+        if path.startswith(start):
+            return error_answer(ApiError(501, f"{path}: {what} are not supported yet"))
+    return Response(f"{path}: no such endpoint", 404, media_type=PLAIN_TEXT)

@@ -1,0 +1,91 @@
+"""The CA: its roots, its configuration, and signing.
+
+Belongs here: the endpoints. Never here: what a certificate looks like (`coordinator.ca`).
+Only a CSR comes in: no endpoint here makes or returns a private key.
+"""
+
+import datetime
+from typing import Any
+
+from starlette.responses import Response
+
+from cluster.identity import ServiceId, parse
+from coordinator.ca.admission import SigningQueueFull
+from coordinator.ca.csr import CsrRefused
+from coordinator.ca.sign import SignedLeaf, SigningRefused
+from coordinator.store.tables import CA
+
+from .answers import ApiError, refuse
+from .body import Fields, read_object
+from .endpoint import Call, Do, Read, at
+
+PEM_CHAIN = "application/pem-certificate-chain"
+
+
+def _roots(call: Call) -> Any:
+    roots = call.services.authority.roots()
+    if not call.flag("pem"):
+        return roots
+    chain = "".join(_with_newline(root["RootCert"]) for root in roots["Roots"])
+    return Response(chain, media_type=PEM_CHAIN)
+
+
+def _with_newline(pem: str) -> str:
+    return pem if pem.endswith("\n") else pem + "\n"
+
+
+def _configuration(call: Call) -> dict[str, Any]:
+    record = call.state.get(CA, "config")
+    indexes = {"CreateIndex": 0, "ModifyIndex": 0}
+    if record is not None:
+        indexes = {"CreateIndex": record.create_index, "ModifyIndex": record.modify_index}
+    return call.services.authority.config_document() | indexes
+
+
+async def _sign(call: Call) -> dict[str, Any]:
+    csr = Fields(await read_object(call.request)).text("CSR")
+    if not csr:
+        raise ApiError(400, "CSR is required: a certificate signing request in PEM")
+    try:
+        leaf = await call.services.authority.sign(csr.encode())
+    except CsrRefused as error:
+        raise refuse(400, error.problems) from None
+    except SigningQueueFull as error:
+        raise ApiError(429, str(error)) from None
+    except SigningRefused as error:
+        raise ApiError(500, str(error)) from None
+    return leaf_document(leaf)
+
+
+def leaf_document(leaf: SignedLeaf) -> dict[str, Any]:
+    """A leaf in the spelling of Consul's leaf endpoint, without a key."""
+    identity = parse(leaf.uri)
+    return {
+        "SerialNumber": _colon_hex(leaf.serial),
+        "CertPEM": leaf.chain_pem.decode("ascii"),
+        "Service": identity.service if isinstance(identity, ServiceId) else "",
+        "ServiceURI": leaf.uri,
+        "ValidAfter": _rfc3339(leaf.not_before),
+        "ValidBefore": _rfc3339(leaf.not_after),
+    }
+
+
+def _colon_hex(number: int) -> str:
+    """As Consul writes serial numbers: `1f`, `01:f4`."""
+    raw = number.to_bytes(max(1, (number.bit_length() + 7) // 8))
+    return ":".join(f"{byte:02x}" for byte in raw)
+
+
+def _rfc3339(seconds: float) -> str:
+    at_time = datetime.datetime.fromtimestamp(int(seconds), datetime.UTC)
+    return at_time.isoformat().replace("+00:00", "Z")
+
+
+_ROOTS = Read(answer=_roots, tables=(CA,))
+
+ROUTES = (
+    at("/v1/connect/ca/roots", GET=_ROOTS),
+    at("/v1/agent/connect/ca/roots", GET=_ROOTS),
+    at("/v1/connect/ca/configuration", GET=Read(answer=_configuration)),
+    at("/v1/lockgate/connect/sign", POST=Do(answer=_sign)),
+)

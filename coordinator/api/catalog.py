@@ -1,0 +1,104 @@
+"""The catalog, without health: `/v1/catalog`.
+
+Belongs here: reading it. Never here: writing to it (`registration`), or health (`health`).
+"""
+
+from typing import Any
+
+from coordinator.compose.linking import gateway_services
+from coordinator.store.tables import ENTRIES, NODES, SERVICES
+
+from .endpoint import Call, Read, at
+from .selection import of_connect, of_service, pairs_of
+from .shapes import (
+    catalog_service_shape,
+    in_order,
+    node_of,
+    node_record,
+    node_shape,
+    service_shape,
+    services_on,
+)
+
+
+def _datacenters(call: Call) -> list[str]:
+    return [call.services.datacenter]
+
+
+def _nodes(call: Call) -> list[dict[str, Any]]:
+    wanted = pairs_of(call, "node-meta").items()
+    records = in_order(call.state.table(NODES).values())
+    kept = [r for r in records if wanted <= r.value.get("Meta", {}).items()]
+    return [node_shape(record, call.services.datacenter) for record in kept]
+
+
+def _services(call: Call) -> dict[str, list[str]]:
+    """Names, each with the tags of all its instances."""
+    found: dict[str, set[str]] = {}
+    for record in call.state.table(SERVICES).values():
+        found.setdefault(record.value["Service"], set()).update(record.value.get("Tags", ()))
+    return {name: sorted(found[name]) for name in sorted(found)}
+
+
+def _service(call: Call) -> list[dict[str, Any]]:
+    return _flat(call, of_service(call))
+
+
+def _connect(call: Call) -> list[dict[str, Any]]:
+    return _flat(call, of_connect(call))
+
+
+def _flat(call: Call, records: list[Any]) -> list[dict[str, Any]]:
+    return [
+        catalog_service_shape(r, node_record(call.state, node_of(r)), call.services.datacenter)
+        for r in records
+    ]
+
+
+def _node(call: Call) -> dict[str, Any] | None:
+    node = call.state.get(NODES, call.path("node"))
+    if node is None:
+        return None
+    shown = {r.value["ID"]: service_shape(r) for r in services_on(call.state, node.key)}
+    return {"Node": node_shape(node, call.services.datacenter), "Services": shown}
+
+
+def _node_services(call: Call) -> dict[str, Any]:
+    node = call.state.get(NODES, call.path("node"))
+    if node is None:
+        return {"Node": None, "Services": None}
+    shown = [service_shape(r) for r in services_on(call.state, node.key)]
+    return {"Node": node_shape(node, call.services.datacenter), "Services": shown}
+
+
+def _gateway_services(call: Call) -> list[dict[str, Any]]:
+    name = call.path("gateway")
+    return [link.row() for link in gateway_services(call.state) if link.gateway == name]
+
+
+def _under_node(call: Call) -> str:
+    return call.path("node")
+
+
+ROUTES = (
+    at("/v1/catalog/datacenters", GET=Read(answer=_datacenters)),
+    at("/v1/catalog/nodes", GET=Read(answer=_nodes, tables=(NODES,))),
+    at("/v1/catalog/services", GET=Read(answer=_services, tables=(SERVICES,))),
+    at("/v1/catalog/service/{service}", GET=Read(answer=_service, tables=(NODES, SERVICES))),
+    at(
+        "/v1/catalog/connect/{service}",
+        GET=Read(answer=_connect, tables=(NODES, SERVICES, ENTRIES)),
+    ),
+    at(
+        "/v1/catalog/node/{node}",
+        GET=Read(answer=_node, tables=(NODES, SERVICES), prefix=_under_node),
+    ),
+    at(
+        "/v1/catalog/node-services/{node}",
+        GET=Read(answer=_node_services, tables=(NODES, SERVICES), prefix=_under_node),
+    ),
+    at(
+        "/v1/catalog/gateway-services/{gateway}",
+        GET=Read(answer=_gateway_services, tables=(SERVICES, ENTRIES)),
+    ),
+)

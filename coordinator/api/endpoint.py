@@ -1,0 +1,144 @@
+"""What an endpoint is: a path, and per method either a `Read` of the wanted state or a `Do`.
+
+Belongs here: from a request to an answer, in the same way for all endpoints. Never here: any one of them.
+
+A `Read` is a plain function of one state of the wanted state, which makes it a blocking query for free: it is
+called again when one of its tables has changed. A `Do` is whatever must await.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from coordinator.store.records import StoreError
+from coordinator.store.state import State
+
+from .answers import ApiError, error_answer, json_answer
+from .blocking import hold
+from .parameters import check_common
+from .services import Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, what to work with, and the wanted state at the moment."""
+
+    services: Services
+    request: Request
+    state: State
+
+    def path(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.request.path_params[name])
+
+    def query(self, name: str, default: str = "") -> str:
+        """A parameter of the query string."""
+        return self.request.query_params.get(name, default)
+
+    def required(self, name: str) -> str:
+        """A parameter of the query string. Raises ApiError (400) if it is absent or empty."""
+        value = self.query(name)
+        if not value:
+            raise ApiError(400, f"required query parameter '{name}' not set")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Whether a parameter is set, as Consul reads it: `?passing`, `?passing=true`, not `=false`."""
+        return self.query(name, "false").lower() not in ("false", "0", "f")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """An answer from the wanted state. With `tables` it blocks when asked to, and tells its index.
+
+    `prefix` narrows which keys of them wake it.
+    """
+
+    answer: Callable[[Call], Any]
+    tables: tuple[str, ...] = ()
+    prefix: Callable[[Call], str] | None = None
+
+    async def respond(self, call: Call) -> Response:
+        if self.tables:
+            prefix = self.prefix(call) if self.prefix else ""
+            await hold(call.services, call.request, self.tables, prefix)
+            call = _call(call.services, call.request)
+        headers = self._headers(call)
+        try:
+            return _response(self.answer(call), call.request, headers)
+        except ApiError as error:
+            return error_answer(error, headers)
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        headers = {
+            "X-Consul-KnownLeader": "true",
+            "X-Consul-LastContact": "0",
+            "X-Consul-Effective-Consistency": "leader",
+        }
+        if self.tables:
+            index = max(call.state.table_index(table) for table in self.tables)
+            headers["X-Consul-Index"] = str(max(index, 1))
+        return headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Do:
+    """An answer that takes more than a look: a write, or a question to somebody else.
+
+    None is an empty body, as Consul's agent answers a write.
+    """
+
+    answer: Callable[[Call], Awaitable[Any]]
+
+    async def respond(self, call: Call) -> Response:
+        value = await self.answer(call)
+        return Response() if value is None else _response(value, call.request)
+
+
+class Endpoint:
+    """The ASGI application of one path."""
+
+    def __init__(self, methods: dict[str, Read | Do]) -> None:
+        self.methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            response = await self._respond(request)
+        except ApiError as error:
+            response = error_answer(error)
+        except StoreError as error:
+            response = error_answer(ApiError(500, str(error)))
+        response.headers["X-Consul-Default-ACL-Policy"] = "allow"
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        method = self.methods.get(request.method)
+        if method is None:
+            allow = {"Allow": ",".join(sorted(self.methods))}
+            raise ApiError(405, f"method {request.method} not allowed", allow)
+        services: Services = request.app.state.services
+        check_common(request.query_params, services.datacenter)
+        return await method.respond(_call(services, request))
+
+
+def at(path: str, **methods: Read | Do) -> Route:
+    """The route of one path: `at("/v1/config", PUT=Do(answer=put_entry))`."""
+    return Route(path, Endpoint(methods))
+
+
+def _call(services: Services, request: Request) -> Call:
+    return Call(services=services, request=request, state=services.wanted.state)
+
+
+def _response(value: Any, request: Request, headers: dict[str, str] | None = None) -> Response:
+    if isinstance(value, Response):
+        value.headers.update(headers or {})
+        return value
+    pretty = request.query_params.get("pretty", "false").lower() not in ("false", "0")
+    return json_answer(value, pretty=pretty, headers=headers)

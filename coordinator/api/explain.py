@@ -1,0 +1,159 @@
+"""Why may a source reach a destination, or not, and where would the connection go: `/v1/lockgate/explain`.
+
+Belongs here: putting the answers of the data path's functions together. Never here: a rule of its own.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.authorize import reason_of
+from cluster.intentions import evaluate
+from cluster.lookup import NameTable
+from cluster.names import ServiceName, service_sni
+from cluster.routes import Endpoint, GatewayKind
+from cluster.snapshot import Trust
+from coordinator.compose.catalog import Catalog, instances
+from coordinator.compose.linking import gateway_services
+from coordinator.compose.routes import Routes, routes
+
+from .answers import ApiError
+from .endpoint import Call, Read, at
+from .names import service_parameter
+from .pairs import pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Where connections to one service go: gateways that lead out of the mesh, or none in between."""
+
+    service: ServiceName
+    sni: str
+    gateways: tuple[str, ...]
+    dialled: tuple[Endpoint, ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+def _explain(call: Call) -> dict[str, Any]:
+    source = service_parameter(call, "source")
+    if bool(call.query("destination")) == bool(call.query("sni")):
+        raise ApiError(400, "say where to: either 'destination' or 'sni'")
+    served = _served(call)
+    if call.query("sni"):
+        sni = call.query("sni").lower()
+        destination = _by_sni(served, sni)
+        if destination is None:
+            return _nowhere(call, sni)
+    else:
+        destination = service_parameter(call, "destination")
+        sni = _sni(call, destination)
+    way = _way(served, destination, sni)
+    return _decision(call, source, destination) | _route(way) | _generation(call)
+
+
+def _served(call: Call) -> Routes:
+    """The routes of the present wanted state, as they are composed for the gateways."""
+    services, state = call.services, call.state
+    trust = Trust(datacenter=services.datacenter, bundle=services.authority.trust_bundle())
+    catalog = Catalog(instances(state))
+    return routes(state, catalog, gateway_services(state, catalog), trust)
+
+
+def _by_sni(served: Routes, sni: str) -> ServiceName | None:
+    """The service that a gateway serves under this name."""
+    table = NameTable(
+        (
+            *((route.server_name, route.service) for route in served.mesh),
+            *(
+                (name, route.service)
+                for gateway in served.terminating
+                for route in gateway.routes
+                for name in route.server_names
+            ),
+        )
+    )
+    return table.find(sni)
+
+
+def _sni(call: Call, destination: ServiceName) -> str:
+    services = call.services
+    return service_sni(
+        destination.name,
+        datacenter=services.datacenter,
+        trust_domain=services.authority.trust_domain,
+    )
+
+
+def _way(served: Routes, destination: ServiceName, sni: str) -> Way:
+    sets = {one.name: one.endpoints for one in served.endpoints}
+    found = [
+        (gateway.name, route.endpoints)
+        for gateway in served.terminating
+        for route in gateway.routes
+        if route.service == destination
+    ]
+    dialled = next((r.endpoints for r in served.mesh if r.service == destination), "")
+    return Way(
+        service=destination,
+        sni=sni,
+        gateways=tuple(gateway for gateway, _ in found),
+        dialled=sets.get(dialled, ()),
+        endpoints=sets.get(found[0][1] if found else dialled, ()),
+    )
+
+
+def _decision(call: Call, source: ServiceName, destination: ServiceName) -> dict[str, Any]:
+    known = pairs(call.state)
+    decision = evaluate(
+        (pair.rule for pair in known),
+        source,
+        destination,
+        default_allow=call.services.default_allow,
+    )
+    rule = next((pair.shown for pair in known if pair.rule is decision.rule), None)
+    return {
+        "allowed": decision.allowed,
+        "decision": {
+            "rule": rule,
+            "default": decision.by_default,
+            "precedence": decision.rule.precedence if decision.rule else 0,
+            "reason": reason_of(decision),
+        },
+    }
+
+
+def _route(way: Way) -> dict[str, Any]:
+    return {
+        "route": {
+            "gateway": way.gateways[0] if way.gateways else "",
+            "gateways": list(way.gateways),
+            "kind": GatewayKind.TERMINATING.value if way.gateways else "",
+            "destination": str(way.service),
+            "sni": way.sni,
+            "chain": [],
+            "dialled": _shown(way.dialled),
+        },
+        "endpoints": _shown(way.endpoints),
+    }
+
+
+def _nowhere(call: Call, sni: str) -> dict[str, Any]:
+    reason = f"no gateway serves {sni}: the client gets the TLS alert unrecognized_name"
+    decision = {"rule": None, "default": False, "precedence": 0, "reason": reason}
+    route = {"gateway": "", "gateways": [], "kind": "", "destination": "", "sni": sni, "chain": []}
+    answer = {"allowed": False, "decision": decision, "route": route | {"dialled": []}}
+    return answer | {"endpoints": []} | _generation(call)
+
+
+def _shown(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
+    return [
+        {"address": str(one), "healthy": one.healthy, "weight": one.weight} for one in endpoints
+    ]
+
+
+def _generation(call: Call) -> dict[str, int]:
+    """Of what the nodes were offered last, which a change of this moment may be ahead of."""
+    return {"generation": call.services.fleet.status().get("generation", 0)}
+
+
+ROUTES = (at("/v1/lockgate/explain", GET=Read(answer=_explain)),)

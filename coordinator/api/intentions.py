@@ -1,0 +1,108 @@
+"""Intentions as pairs: `/v1/connect/intentions` and `/exact`, a view on the entries that hold them.
+
+Belongs here: reading and writing single pairs. Never here: what they decide (`intention_answers`).
+"""
+
+from typing import Any
+
+from cluster.names import ServiceName
+from coordinator.compose.policy import KIND
+from coordinator.entries.entry import Checked, check_entry
+from coordinator.entries.intention_pair import validate_pair
+from coordinator.store.records import Record
+from coordinator.store.tables import ENTRIES
+
+from .answers import ApiError, refuse
+from .body import Fields, read_object
+from .endpoint import Call, Do, Read, at
+from .entry_writes import delete_entry_locked, entry_key, put_entry_locked
+from .names import service_parameter
+from .pairs import find_pair, pairs, with_pair, without_pair
+
+_ASIDE = ("Action", "Permissions", "Description", "Meta")
+
+
+def _list(call: Call) -> list[dict[str, Any]]:
+    return [pair.shown for pair in pairs(call.state)]
+
+
+def _get(call: Call) -> dict[str, Any]:
+    source, destination = _asked(call)
+    pair = find_pair(call.state, source.name, destination.name)
+    if pair is None:
+        raise ApiError(404, "Intention not found")
+    return pair.shown
+
+
+async def _put(call: Call) -> bool:
+    source, destination = _asked(call)
+    pair = _pair(Fields(await read_object(call.request)), source, destination)
+    if problems := validate_pair(pair):
+        raise refuse(500, problems)
+    async with call.services.writes:
+        entry = _entry(call, destination)
+        body = with_pair(entry, destination.name, _source(pair))
+        await put_entry_locked(call.services, _checked(body))
+    return True
+
+
+async def _delete(call: Call) -> bool:
+    source, destination = _asked(call)
+    async with call.services.writes:
+        entry = _entry(call, destination)
+        if entry is None:
+            return True
+        body = without_pair(entry, source.name)
+        if body["Sources"]:
+            await put_entry_locked(call.services, _checked(body))
+        else:
+            await delete_entry_locked(call.services, KIND, destination.name)
+    return True
+
+
+def _asked(call: Call) -> tuple[ServiceName, ServiceName]:
+    return service_parameter(call, "source"), service_parameter(call, "destination")
+
+
+def _entry(call: Call, destination: ServiceName) -> Record | None:
+    """The entry as it is now, under the lock."""
+    return call.services.wanted.state.get(ENTRIES, entry_key(KIND, destination.name))
+
+
+def _pair(body: Fields, source: ServiceName, destination: ServiceName) -> dict[str, Any]:
+    """The body with the names of the query string, which count, and Consul's defaults."""
+    given = {name: body.anything(name) for name in _ASIDE}
+    return {name: value for name, value in given.items() if value is not None} | {
+        "SourceNS": source.namespace,
+        "SourceName": source.name,
+        "DestinationNS": destination.namespace,
+        "DestinationName": destination.name,
+        "SourceType": body.text("SourceType") or "consul",
+    }
+
+
+def _source(pair: dict[str, Any]) -> dict[str, Any]:
+    """The pair as an element of `Sources`."""
+    source = {"Name": pair["SourceName"], "Type": pair["SourceType"]}
+    source |= {
+        name: pair[name] for name in ("Action", "Permissions", "Description") if name in pair
+    }
+    return source | ({"LegacyMeta": pair["Meta"]} if pair.get("Meta") else {})
+
+
+def _checked(body: dict[str, Any]) -> Checked:
+    checked, problems, _ = check_entry(body, legacy=True)
+    if checked is None:
+        raise refuse(500, problems)
+    return checked
+
+
+ROUTES = (
+    at("/v1/connect/intentions", GET=Read(answer=_list, tables=(ENTRIES,), prefix=lambda _: KIND)),
+    at(
+        "/v1/connect/intentions/exact",
+        GET=Read(answer=_get, tables=(ENTRIES,), prefix=lambda _: KIND),
+        PUT=Do(answer=_put),
+        DELETE=Do(answer=_delete),
+    ),
+)

@@ -1,0 +1,92 @@
+"""What a registration does to the catalog, as changes to commit. Pure.
+
+Belongs here: Consul's upsert and deregistration over nodes, services and checks. Never here: whether a body
+is well formed (`coordinator.entries`), or HTTP.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from coordinator.store.records import Change, Delete, Put
+from coordinator.store.state import State
+from coordinator.store.tables import CHECKS, NODES, SERVICES
+
+_NODE_FIELDS = {"ID": "ID", "TaggedAddresses": "TaggedAddresses", "NodeMeta": "Meta"}
+#: Where Consul's agents find a port for a sidecar that has none.
+SIDECAR_PORTS = range(21000, 21256)
+
+
+def registration_changes(state: State, body: Mapping[str, Any]) -> list[Change]:
+    """The changes of a registration in the form that `check_registration` gives.
+
+    Raises ValueError with a sentence for one that does not fit what is there.
+    """
+    node = str(body["Node"])
+    if "/" in node:
+        raise ValueError(f"the node's name {node[:64]!r} holds a slash")
+    changes: list[Change] = list(_node_changes(state, node, body))
+    service = body.get("Service")
+    if service is not None:
+        changes.append(Put(table=SERVICES, key=f"{node}/{service['ID']}", value=service))
+    for check in body.get("Checks", ()):
+        value = _check(state, node, check, service)
+        changes.append(Put(table=CHECKS, key=f"{node}/{value['CheckID']}", value=value))
+    return changes
+
+
+def service_removal(state: State, node: str, service_id: str) -> list[Change]:
+    """An instance and its checks."""
+    checks = (r for r in state.under(CHECKS, f"{node}/") if r.value.get("ServiceID") == service_id)
+    return [
+        Delete(table=SERVICES, key=f"{node}/{service_id}"),
+        *(Delete(table=CHECKS, key=record.key) for record in checks),
+    ]
+
+
+def node_removal(state: State, node: str) -> list[Change]:
+    """A node and everything on it."""
+    found = (r for table in (SERVICES, CHECKS) for r in state.under(table, f"{node}/"))
+    return [
+        Delete(table=NODES, key=node),
+        *(Delete(table=record.table, key=record.key) for record in found),
+    ]
+
+
+def free_sidecar_port(state: State, node: str) -> int:
+    """The lowest port for a sidecar on this node. Raises ValueError when all are taken."""
+    taken = {record.value.get("Port") for record in state.under(SERVICES, f"{node}/")}
+    for port in SIDECAR_PORTS:
+        if port not in taken:
+            return port
+    first, last = SIDECAR_PORTS[0], SIDECAR_PORTS[-1]
+    raise ValueError(f"no port from {first} to {last} is free for a sidecar on node {node}")
+
+
+def _node_changes(state: State, node: str, body: Mapping[str, Any]) -> Iterator[Change]:
+    """The node itself; one that is there stays as it is if the registration wants it so."""
+    present = state.get(NODES, node)
+    if body.get("SkipNodeUpdate") and present is not None:
+        return
+    if not body.get("Address"):
+        raise ValueError(f"node {node} is not registered yet, so its Address is required")
+    value = {"Node": node, "Address": body["Address"]}
+    value |= {to: body[name] for name, to in _NODE_FIELDS.items() if name in body}
+    yield Put(table=NODES, key=node, value=value)
+
+
+def _check(
+    state: State, node: str, check: Mapping[str, Any], service: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The check with the node and the service that it belongs to filled in."""
+    value = {**check, "Node": node}
+    service_id = value.get("ServiceID")
+    if not service_id:
+        return value
+    if service is None or service["ID"] != service_id:
+        record = state.get(SERVICES, f"{node}/{service_id}")
+        if record is None:
+            name = str(check["CheckID"])[:64]
+            raise ValueError(f"check {name}: there is no service {service_id!r} on node {node}")
+        service = record.value
+    value["ServiceName"] = service["Service"]
+    return value | ({"ServiceTags": service["Tags"]} if service.get("Tags") else {})

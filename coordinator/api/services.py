@@ -1,0 +1,65 @@
+"""What the endpoints work with, handed in by the application.
+
+Belongs here: the bundle, and the interfaces of those parts that tests replace. Never here: making any of it.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import trio
+
+from cluster.certs import TrustBundle
+from coordinator.ca.sign import SignedLeaf
+from coordinator.store.history import Published
+from coordinator.store.wanted import Wanted
+
+
+class Signer(Protocol):
+    """The CA; see `coordinator.ca.authority.Authority`."""
+
+    @property
+    def trust_domain(self) -> str: ...
+
+    def roots(self) -> dict[str, Any]: ...
+
+    def trust_bundle(self) -> TrustBundle: ...
+
+    def config_document(self) -> dict[str, Any]: ...
+
+    async def sign(self, csr_pem: bytes) -> SignedLeaf: ...
+
+
+class FleetView(Protocol):
+    """The nodes; see `coordinator.fleet.Fleet`."""
+
+    def status(self) -> dict[str, Any]: ...
+
+    async def query(self, what: str, arguments: Mapping[str, str]) -> Sequence[dict[str, Any]]: ...
+
+    async def close(self, connections: Sequence[str]) -> None: ...
+
+
+class PublishedList(Protocol):
+    """The history; see `coordinator.store.history.History`."""
+
+    async def list(self) -> tuple[Published, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything an endpoint may use. `clock` tells seconds since 1970."""
+
+    wanted: Wanted
+    authority: Signer
+    fleet: FleetView
+    history: PublishedList
+    datacenter: str
+    node_name: str
+    default_allow: bool
+    version: str
+    clock: Callable[[], float]
+    chance: random.Random = field(default_factory=random.Random)
+    #: Held from a look at the wanted state to the commit of what was decided by it.
+    writes: trio.Lock = field(default_factory=trio.Lock)

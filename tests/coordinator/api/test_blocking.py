@@ -1,0 +1,77 @@
+import pytest
+import trio
+
+from coordinator.store.records import Put
+
+MATCH = "/v1/connect/intentions/match?by=destination&name=billing"
+READS = [
+    "/v1/config/service-intentions",
+    "/v1/config/service-intentions/billing",
+    "/v1/connect/intentions",
+    MATCH,
+    "/v1/health/connect/billing",
+]
+ALLOW = {"source": "web", "destination": "billing"}
+
+
+def index_of(response):
+    return int(response.headers["X-Consul-Index"])
+
+
+@pytest.mark.parametrize("path", READS)
+async def test_a_read_with_the_last_index_waits_for_the_next_change(path, api, put, autojump_clock):
+    before = await api.get(path)
+    answered = []
+
+    async def wait():
+        answered.append(await api.get(path, params={"index": index_of(before)}))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        assert answered == []
+        await put("/v1/connect/intentions/exact", {"Action": "allow"}, **ALLOW)
+    assert index_of(answered[0]) > index_of(before)
+    assert trio.current_time() < 1
+
+
+@pytest.mark.parametrize(
+    ("wait", "least", "most"), [("10s", 10, 10.7), ("1h", 600, 638), ("", 300, 319)]
+)
+async def test_the_wait_ends_with_jitter_up_to_a_sixteenth(api, autojump_clock, wait, least, most):
+    started = trio.current_time()
+    await api.get("/v1/config/mesh", params={"index": "1", "wait": wait})
+    assert least <= trio.current_time() - started <= most
+
+
+async def test_a_change_elsewhere_wakes_nobody(api, put, autojump_clock):
+    started = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: api.get("/v1/catalog/nodes?index=1&wait=8s"))
+        await trio.testing.wait_all_tasks_blocked()
+        await put("/v1/connect/intentions/exact", {"Action": "allow"}, **ALLOW)
+    assert trio.current_time() - started >= 8
+
+
+async def test_an_old_index_answers_at_once(api, put, autojump_clock):
+    await put("/v1/connect/intentions/exact", {"Action": "allow"}, **ALLOW)
+    response = await api.get("/v1/connect/intentions?index=1")
+    assert len(response.json()) == 1
+    assert trio.current_time() < 1
+
+
+async def test_roots_block_on_the_ca_and_not_on_serial_numbers(api, wanted, autojump_clock):
+    first = await api.get("/v1/agent/connect/ca/roots")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            lambda: api.get(f"/v1/agent/connect/ca/roots?index={index_of(first)}&wait=8s")
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        await wanted.commit([Put(table="ca_serial", key="next", value={"serial": 9})])
+    assert trio.current_time() >= 8
+
+
+@pytest.mark.parametrize("query", ["index=x", "index=-1", "index=1&wait=soon", "index=1&wait=-5s"])
+async def test_parameters_that_cannot_be_read_are_refused(api, query):
+    response = await api.get(f"/v1/connect/intentions?{query}")
+    assert (response.status_code, "Invalid" in response.text) == (400, True)

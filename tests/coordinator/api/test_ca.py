@@ -1,0 +1,69 @@
+import pytest
+from cryptography import x509
+
+from cluster.identity import ServiceId
+from cluster.keys import csr_pem, new_key_pem
+
+SIGN = "/v1/lockgate/connect/sign"
+
+
+@pytest.fixture
+def csr(authority):
+    def csr(service="web", trust_domain=None):
+        domain = trust_domain or authority.trust_domain
+        identity = ServiceId(trust_domain=domain, service=service, datacenter="dc1")
+        return csr_pem(new_key_pem(), identity.uri).decode()
+
+    return csr
+
+
+async def test_roots_as_json_and_as_pem(get, api, authority):
+    roots = await get("/v1/connect/ca/roots")
+    assert roots == await get("/v1/agent/connect/ca/roots")
+    assert roots["TrustDomain"] == authority.trust_domain
+    pem = await api.get("/v1/connect/ca/roots", params={"pem": "true"})
+    assert pem.headers["content-type"] == "application/pem-certificate-chain"
+    assert x509.load_pem_x509_certificate(pem.content)
+    assert int(pem.headers["X-Consul-Index"]) >= 1
+
+
+async def test_the_configuration_holds_no_key(get):
+    configuration = await get("/v1/connect/ca/configuration")
+    assert configuration["Provider"] == "consul"
+    assert configuration["ModifyIndex"] > 0
+    assert "PRIVATE" not in str(configuration)
+
+
+async def test_a_csr_becomes_a_leaf(api, csr, authority):
+    leaf = (await api.post(SIGN, json={"csr": csr()})).json()
+    assert leaf["Service"] == "web"
+    assert leaf["ServiceURI"].endswith("/ns/default/dc/dc1/svc/web")
+    certificate = x509.load_pem_x509_certificate(leaf["CertPEM"].encode())
+    root = x509.load_pem_x509_certificate(authority.roots()["Roots"][0]["RootCert"].encode())
+    certificate.verify_directly_issued_by(root)
+    assert certificate.serial_number == int(leaf["SerialNumber"].replace(":", ""), 16)
+    assert leaf["ValidBefore"] > leaf["ValidAfter"]
+    assert "PrivateKeyPEM" not in leaf
+
+
+async def test_a_csr_of_another_trust_domain_is_refused(api, csr):
+    response = await api.post(SIGN, json={"CSR": csr(trust_domain="elsewhere.consul")})
+    assert (response.status_code, "trust domain" in response.text) == (400, True)
+
+
+@pytest.mark.parametrize("body", [{}, {"CSR": 5}, {"CSR": "no pem"}, {"CSR": ""}, [], "x"])
+async def test_what_is_no_csr_is_refused(api, body):
+    response = await api.post(SIGN, json=body)
+    assert response.status_code == 400
+    assert len(response.text.splitlines()) == 1
+
+
+async def test_a_full_queue_asks_to_come_back(services, api, csr, monkeypatch):
+    from coordinator.ca.admission import SigningQueueFull
+
+    async def full(csr_pem):
+        raise SigningQueueFull("20000 requests wait already")
+
+    monkeypatch.setattr(services.authority, "sign", full)
+    response = await api.post(SIGN, json={"CSR": csr()})
+    assert (response.status_code, response.text) == (429, "20000 requests wait already")
