@@ -96,15 +96,13 @@ class _Gathering:
     def document(self, node: Node) -> None:
         if not isinstance(node, Table):
             self.problems.append(self.problem(_WANTED, node.line))
-        elif not node.members:
-            self.warnings.append(self.problem("the document is empty", node.line))
         elif node.find("Kind"):
             self.entry(node)
         elif node.find("Node") or node.find("Address"):
             self.registration(node)
         elif node.find("service") or node.find("services"):
             self.services(node)
-        else:
+        elif node.members:
             self.problems.append(self.problem(_WANTED, node.line))
 
     def entry(self, node: Table) -> None:
@@ -147,6 +145,8 @@ class _Gathering:
     def loaded(self, faults: tuple[Problem, ...]) -> Loaded:
         """All of it. What follows from a fault on the same line is not told again."""
         faulty = {fault.line for fault in faults}
+        if not (faults or self.items or self.problems or self.warnings):
+            self.warnings.append(self.problem("the document holds nothing", 1))
         rest = (problem for problem in self.problems if problem.line not in faulty)
         return Loaded(
             items=() if faults else tuple(self.items),

@@ -1,7 +1,7 @@
 """Plain values as documents: what a client's JSON may hold."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.entries.document import fold, from_plain, plain
@@ -13,6 +13,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values)
 def test_round_trip(value):
     assert plain(from_plain(value)) == value

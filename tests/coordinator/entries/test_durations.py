@@ -3,12 +3,13 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.entries.durations import format_duration, parse_duration, within_limit
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63) + 1, 2**63 - 1))
 def test_round_trip(nanoseconds):
     assert parse_duration(format_duration(nanoseconds)) == nanoseconds
@@ -63,6 +64,7 @@ def test_limit():
         within_limit(-(2**63))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_any_text_parses_or_is_a_value_error(text):
     with contextlib.suppress(ValueError):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from coordinator.entries.document import Items, Table, plain
@@ -23,7 +23,10 @@ documents = st.recursive(
     max_leaves=20,
 )
 
+NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)  # each example is a hundred readings
 
+
+@settings(deadline=None)
 @given(documents, st.sampled_from([None, 1]), st.booleans())
 def test_agrees_with_the_standard_library(document, indent, ascii_only):
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
@@ -35,6 +38,7 @@ def test_agrees_with_the_standard_library(document, indent, ascii_only):
     ]
 
 
+@settings(deadline=None, max_examples=50, phases=NO_SHRINKING)
 @given(documents.filter(lambda document: isinstance(document, list | dict | str)))
 def test_every_prefix_is_one_fault(document):
     text = json.dumps(document)
@@ -46,6 +50,7 @@ def test_every_prefix_is_one_fault(document):
         assert faults[0].line == 1
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='{}[]",:\\u0d8truefalsn \n1.eE-+', max_size=40))
 def test_accepts_nothing_that_the_standard_library_refuses(text):
     node, faults = read_json(text)
