@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from cluster.documents.document import Node
+from cluster.documents.reading import read_document
 from cluster.errors import ConfigError, Problem
-from coordinator.entries.document import Node
-from coordinator.entries.reading import read_document
 from coordinator.entries.report import Report
 from coordinator.entries.scalars import Flag, Opaque, Text
 from coordinator.entries.schema import Field, Object, OpaqueTable

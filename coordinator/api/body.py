@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from coordinator.entries.document import fold
+from cluster.documents.document import fold
 
 from .answers import ApiError
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from starlette.responses import Response
 
+from cluster.documents.document import from_plain
+from cluster.documents.faults import SyntaxFault
 from cluster.errors import Problem
-from coordinator.entries.document import from_plain
 from coordinator.entries.entry import KINDS, LATER, Checked, check_entry, read_body
-from coordinator.entries.faults import SyntaxFault
 from coordinator.entries.report import Report
 from coordinator.store.records import Record
 from coordinator.store.tables import ENTRIES

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from cluster.documents.document import Items, Node, Table, Value, from_plain
+from cluster.documents.faults import SyntaxFault
 from cluster.errors import Problem
 
-from .document import Items, Node, Table, Value, from_plain
-from .faults import SyntaxFault
 from .kind import Body, Kind
 from .proxy_defaults import PROXY_DEFAULTS
 from .report import Report

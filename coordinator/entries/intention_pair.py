@@ -7,10 +7,10 @@ make together (`service_intentions`).
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cluster.documents.document import from_plain
+from cluster.documents.faults import SyntaxFault
 from cluster.errors import Problem
 
-from .document import from_plain
-from .faults import SyntaxFault
 from .intention_permissions import PERMISSION, upper_methods
 from .kind import Body, meta_rules
 from .report import Finding, Report

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from cluster.documents.document import Items, Node, Table
+from cluster.documents.reading import read_document
 from cluster.errors import Problem
 
-from .document import Items, Node, Table
 from .entry import Checked, decode_entry
 from .files import read_files
-from .reading import read_document
 from .registrations import decode_registration
 from .services import decode_service
 

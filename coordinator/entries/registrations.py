@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cluster.documents.document import Items, Node, Table, Value, from_plain
+from cluster.documents.faults import SyntaxFault
 from cluster.errors import Problem
 
-from .document import Items, Node, Table, Value, from_plain
-from .faults import SyntaxFault
 from .health_check import registered_check, status_rules
 from .kind import Body
 from .report import Finding, Report, join

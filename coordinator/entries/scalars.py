@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .document import Items, Node, Value, plain
+from cluster.documents.document import Items, Node, Value, plain
+
 from .durations import format_duration, parse_duration, within_limit
 from .report import Report
 

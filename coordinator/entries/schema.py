@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .document import Items, Member, Node, Table, Value, fold, plain
+from cluster.documents.document import Items, Member, Node, Table, Value, fold, plain
+
 from .report import Report, join
 from .scalars import MISSING, Duration, Shape, Text
 

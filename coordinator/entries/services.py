@@ -7,10 +7,10 @@ its sidecar. Never here: the rules that every instance obeys (`service_shape`), 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+from cluster.documents.document import Items, Node, Table, Value, from_plain
+from cluster.documents.faults import SyntaxFault
 from cluster.errors import Problem
 
-from .document import Items, Node, Table, Value, from_plain
-from .faults import SyntaxFault
 from .health_check import catalog_check, defined_check, probe_rules
 from .kind import Body
 from .report import Finding, Report, join

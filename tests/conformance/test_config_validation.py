@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.entries.document import from_plain
+from cluster.documents.document import from_plain
 from coordinator.entries.entry import KINDS, check_entry, read_body
 from coordinator.entries.intention_pair import validate_pair
 from coordinator.entries.report import Report

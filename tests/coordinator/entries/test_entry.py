@@ -2,9 +2,9 @@
 
 import pytest
 
+from cluster.documents.hcl_reader import read_hcl
 from cluster.errors import Problem
 from coordinator.entries.entry import KINDS, LATER, check_entry, decode_entry
-from coordinator.entries.hcl_reader import read_hcl
 
 NAMES = {kind: "global" if kind == "proxy-defaults" else "web" for kind in KINDS}
 

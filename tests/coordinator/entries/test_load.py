@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.documents.reading import is_json
 from coordinator.entries import files
 from coordinator.entries.load import (
     EntryItem,
@@ -14,7 +15,6 @@ from coordinator.entries.load import (
     load_files,
     load_text,
 )
-from coordinator.entries.reading import is_json
 
 BROKEN = """\
 Kind = "terminating-gateway"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from coordinator.entries.document import from_plain
-from coordinator.entries.hcl_reader import read_hcl
+from cluster.documents.document import from_plain
+from cluster.documents.hcl_reader import read_hcl
 from coordinator.entries.report import Finding, Report, around
 from coordinator.entries.scalars import (
     MISSING,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.entries.document import Items, plain
-from coordinator.entries.faults import MAX_CHARACTERS, MAX_DEPTH
-from coordinator.entries.hcl_reader import read_hcl
+from cluster.documents.document import Items, plain
+from cluster.documents.faults import MAX_CHARACTERS, MAX_DEPTH
+from cluster.documents.hcl_reader import read_hcl
 
 KITCHEN_SINK = """\
 # a comment

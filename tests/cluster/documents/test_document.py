@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.entries.document import fold, from_plain, plain
-from coordinator.entries.faults import MAX_DEPTH, SyntaxFault
+from cluster.documents.document import fold, from_plain, plain
+from cluster.documents.faults import MAX_DEPTH, SyntaxFault
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(),

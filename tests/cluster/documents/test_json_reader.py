@@ -6,9 +6,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from coordinator.entries.document import Items, Table, plain
-from coordinator.entries.faults import MAX_CHARACTERS, MAX_DEPTH
-from coordinator.entries.json_reader import read_json
+from cluster.documents.document import Items, Table, plain
+from cluster.documents.faults import MAX_CHARACTERS, MAX_DEPTH
+from cluster.documents.json_reader import read_json
 
 scalars = (
     st.none()
