@@ -8,11 +8,18 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cache, partial
+from typing import Any, Protocol
 
 import trio
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
 
 from worker.net.leg import Leg, PlainLeg, reset
+from worker.tls.contexts import origination_context, server_context
+from worker.tls.handshake import accept, connect
 
 
 class Peer(Protocol):
@@ -56,7 +63,104 @@ async def plain(outer: socket.socket, inner: socket.socket) -> tuple[Peer, Leg]:
     return PlainPeer(outer), PlainLeg(inner)
 
 
-PAIRS: dict[str, tuple[Kind, Kind]] = {"plain-plain": (plain, plain)}
+class TlsPeer:
+    """A peer that speaks TLS by pyOpenSSL; `close` says nothing, as a killed process."""
+
+    def __init__(self, sock: socket.socket, context: SSL.Context) -> None:
+        self.sock = sock
+        self.connection = SSL.Connection(context, sock)
+
+    async def drive(self, call: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                return call()
+            except SSL.WantReadError:
+                await trio.lowlevel.wait_readable(self.sock.fileno())
+            except SSL.WantWriteError:
+                await trio.lowlevel.wait_writable(self.sock.fileno())
+            except SSL.SysCallError as error:
+                raise OSError(*error.args) from None
+            except SSL.ZeroReturnError:
+                raise
+            except SSL.Error as error:
+                raise ConnectionError(f"TLS: {error}") from None
+
+    async def send(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[await self.drive(lambda part=rest: self.connection.send(part)) :]
+
+    async def receive(self, limit: int = 65536) -> bytes:
+        try:
+            return await self.drive(lambda: self.connection.recv(limit))
+        except SSL.ZeroReturnError:
+            return b""
+
+    async def half_close(self) -> None:
+        await self.drive(self.connection.shutdown)
+
+    def reset(self) -> None:
+        trio.lowlevel.notify_closing(self.sock.fileno())
+        reset(self.sock)
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class Certificates:
+    """One CA for everybody, and contexts of peers and of legs."""
+
+    def __init__(self) -> None:
+        authority = trustme.CA()
+        self.root = authority.cert_pem.bytes()
+        leaf = authority.issue_cert("leaf.test")
+        self.chain = b"".join(part.bytes() for part in leaf.cert_chain_pems)
+        self.key = leaf.private_key_pem.bytes()
+
+    def peer_context(self, method: int) -> SSL.Context:
+        context = SSL.Context(method)
+        context.use_certificate(x509.load_pem_x509_certificate(self.chain))
+        context.use_privatekey(load_pem_private_key(self.key, None))
+        return context
+
+
+certificates = cache(Certificates)
+
+
+async def tls_client(outer: socket.socket, inner: socket.socket) -> tuple[Peer, Leg]:
+    """The peer calls us, with a certificate."""
+    made = certificates()
+    peer = TlsPeer(outer, made.peer_context(SSL.TLS_CLIENT_METHOD))
+    peer.connection.set_connect_state()
+    context = server_context(made.chain, made.key, [made.root], check_peer=lambda uris: None)
+    return peer, await both(peer, partial(accept, inner, context, timeout_seconds=5))
+
+
+async def tls_server(outer: socket.socket, inner: socket.socket) -> tuple[Peer, Leg]:
+    """We call the peer, and verify it."""
+    made = certificates()
+    peer = TlsPeer(outer, made.peer_context(SSL.TLS_SERVER_METHOD))
+    peer.connection.set_accept_state()
+    context = origination_context(made.root)
+    return peer, await both(
+        peer, partial(connect, inner, context, server_name="leaf.test", timeout_seconds=5)
+    )
+
+
+async def both(peer: TlsPeer, handshake: Callable[[], Awaitable[Leg]]) -> Leg:
+    """Shake hands on either side at once; the engine's leg."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.drive, peer.connection.do_handshake)
+        leg = await handshake()
+    return leg
+
+
+PAIRS: dict[str, tuple[Kind, Kind]] = {
+    "plain-plain": (plain, plain),
+    "tls-plain": (tls_client, plain),
+    "plain-tls": (plain, tls_server),
+    "tls-tls": (tls_client, tls_server),
+}
 
 
 @dataclass

@@ -7,6 +7,7 @@ import gc
 import hashlib
 import importlib.util
 import random
+import socket
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -243,7 +244,7 @@ async def test_a_reset_in_full_flight(engine, wire, broken):
     ends = {"client": End.CLIENT_RESET, "upstream": End.UPSTREAM_RESET}
     peers = {"client": wire.client, "upstream": wire.upstream}
 
-    told = []
+    told = {"client": [], "upstream": []}
 
     async def send_for_ever(name):
         # Whichever call comes first after a reset is told of it, and only that one.
@@ -251,14 +252,14 @@ async def test_a_reset_in_full_flight(engine, wire, broken):
             while True:
                 await peers[name].send(CHUNK)
         except GONE as error:
-            told.append((name, type(error)))
+            told[name].append(error)
 
     async def read_for_ever(name):
         try:
             while await peers[name].receive():
                 pass
         except GONE as error:
-            told.append((name, type(error)))
+            told[name].append(error)
 
     async with running(engine, wire) as run, trio.open_nursery() as traffic:
         for name in peers:
@@ -269,7 +270,23 @@ async def test_a_reset_in_full_flight(engine, wire, broken):
         peers[broken].reset()
         assert await run.ended() is ends[broken]
     other = "upstream" if broken == "client" else "client"
-    assert (other, ConnectionResetError) in told
+    assert any(isinstance(error, ConnectionError) for error in told[other])
+
+
+@pytest.mark.parametrize(
+    ("pair", "cut"), [("tls-plain", "client"), ("plain-tls", "upstream"), ("tls-tls", "client")]
+)
+async def test_a_tls_stream_without_its_end_is_cut_not_finished(engine, wire, cut):
+    """A FIN without close_notify may be anybody's (RFC 8446 section 6.1)."""
+    ends = {"client": End.CLIENT_RESET, "upstream": End.UPSTREAM_RESET}
+    peers = {"client": wire.client, "upstream": wire.upstream}
+    other = peers["upstream" if cut == "client" else "client"]
+    async with running(engine, wire) as run:
+        await peers[cut].send(b"half a mess")
+        assert await receive_exactly(other, 11) == b"half a mess"
+        peers[cut].sock.shutdown(socket.SHUT_WR)
+        assert await run.ended() is ends[cut]
+        await assert_reset(other)
 
 
 async def test_a_reset_after_half_close_is_still_a_reset(engine, wire):
@@ -281,8 +298,10 @@ async def test_a_reset_after_half_close_is_still_a_reset(engine, wire):
         await assert_reset(wire.client)
 
 
-async def test_an_early_answer_of_a_server_that_then_closes_is_delivered(engine, tight_wire):
+async def test_an_early_answer_of_a_server_that_then_closes_is_delivered(engine, tight_wire, pair):
     """A server that refuses an upload answers and closes with bytes unread, which resets."""
+    if pair.endswith("-tls"):
+        pytest.skip("OpenSSL reads nothing more once a write has failed (SSL_get_error(3))")
     wire = tight_wire
     got = []
 

@@ -7,7 +7,7 @@ An engine takes two established legs and moves bytes both ways until both direct
   open for the caller to close.
 - A side that is lost (reset, TLS without close_notify) ends the flow, and both legs are aborted: the
   other peer sees a reset and cannot take a cut stream for a complete one. What the lost side had
-  sent before is delivered as far as the kernel still has it.
+  sent before is delivered as far as its leg can still be read (a TLS leg cannot, once a send failed).
 - `Flow.kill`, the idle limit and the age limit end the flow and abort both legs.
 - A slow reader stops the reading at the other side: at most `buffer_bytes` wait per direction.
 - Cancelled from outside, an engine lets go of both legs and closes neither.

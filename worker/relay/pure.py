@@ -11,6 +11,10 @@ written with. What keeps it cheap:
   stale by an eighth of the limit.
 - A flow that never blocks yields after `_TURN_BYTES`, a small chunk counting as `_CHUNK_COST_BYTES`.
 
+Measured on two cores shared with load generator and upstream: 64 connections with 100-byte round
+trips 26,500/s, four bulk streams 7 to 12 Gbit/s (10 to 15 with buffers of 256 KiB), of which three
+quarters are spent in recv(2) and send(2).
+
 Belongs here: moving bytes and telling how it ended. Never here: logging, metrics, or a look at them.
 """
 
