@@ -18,8 +18,8 @@ from cluster.errors import ConfigError, Problem
 from worker.settings import Limits
 
 MAX_WORKERS = 256
-#: `workers.ipc` and `sockets` lie in the runtime folder, and a unix path holds 107 bytes.
-MAX_RUNTIME_DIR_BYTES = 107 - len("/workers.ipc")
+#: `node/workers.ipc` and others lie in the runtime folder, and a unix path holds 107 bytes.
+MAX_RUNTIME_DIR_BYTES = 107 - len("/node/workers.ipc")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMATS = ("console", "json")
 _LATER = ("tracing", "access_log")

@@ -31,6 +31,7 @@ class Link:
     incarnation: str
     peer: Peer
     receiver: Receiver
+    greeted_at: float
     last_heard: float
     brought_snapshot: bool = False
     keys_version: int = _UNSENT
@@ -40,6 +41,11 @@ class Link:
     @property
     def has_keys(self) -> bool:
         return self.keys_version != _UNSENT
+
+    @property
+    def may_have_offers(self) -> bool:
+        """Keys come before the first snapshot."""
+        return self.has_keys or self.brought_snapshot
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -69,7 +69,7 @@ def test_blocks_come_alone_or_in_lists():
         ({"datacenter": 1}, "datacenter", "expected text"),
         ({"node_name": ""}, "node_name", "expected text"),
         ({"state_dir": "s"}, "state_dir", "absolute"),
-        ({"runtime_dir": "/" + "x" * 95}, "runtime_dir", "96 bytes"),
+        ({"runtime_dir": "/" + "x" * 90}, "runtime_dir", "91 bytes"),
         ({"log_level": "loud"}, "log_level", "debug, info"),
         ({"log_format": "xml"}, "log_format", "json"),
         ({"metrics_addr": "localhost:1"}, "metrics_addr", "IP address"),

@@ -76,6 +76,11 @@ class KeyRing:
         return (self._wanted or frozenset()) - valid
 
     @property
+    def has_received(self) -> bool:
+        """Whether a coordinator has signed anything in this process' time."""
+        return bool(self._received_at)
+
+    @property
     def is_complete(self) -> bool:
         """Whether it is known what is wanted, and all of it is here."""
         return self._wanted is not None and not self.missing

@@ -1,0 +1,90 @@
+"""What a node needs of its host before it starts: folders, the lock, its key, the metrics port.
+
+Belongs here: getting them, or saying in one line why not. Never here: anything that goes on afterwards.
+"""
+
+import fcntl
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.bus import CurveClient, public_key
+from cluster.errors import ConfigError, LockgateError
+
+from .config import NodeConfig
+from .http import open_listener
+
+_FOLDER = "node"
+_LOCK = "lock"
+
+
+class BootError(LockgateError):
+    """The node cannot start on this host; trying again at once would not help."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What was got. `runtime_dir` is the node's own folder; the lock is held while `lock` is open."""
+
+    runtime_dir: Path
+    lock: int
+    curve: CurveClient | None
+    metrics: socket.socket
+
+
+def prepare(config: NodeConfig) -> Ground:
+    """Get everything, or raise BootError."""
+    runtime_dir = config.runtime_dir / _FOLDER
+    try:
+        _make_private(runtime_dir)
+        config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BootError(f"{error.filename}: {error.strerror}") from error
+    lock = _lock(runtime_dir)
+    return Ground(
+        runtime_dir=runtime_dir,
+        lock=lock,
+        curve=_curve(config),
+        metrics=_metrics_listener(config),
+    )
+
+
+def _make_private(folder: Path) -> None:
+    """The ipc sockets in it know no other protection. Its parent may be shared with a coordinator."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+def _lock(folder: Path) -> int:
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise BootError(f"{folder}: another node runs on this folder") from error
+    return descriptor
+
+
+def _curve(config: NodeConfig) -> CurveClient | None:
+    if config.bus_key_file is None or not config.coordinators:
+        return None
+    path = config.bus_key_file
+    try:
+        if path.stat().st_mode & 0o077:
+            raise BootError(f"{path}: a secret key must not be readable by others: chmod 600")
+        secret = path.read_text().strip()
+        return CurveClient(
+            secret_key=secret, public_key=public_key(secret), server_key=config.coordinator_key
+        )
+    except (OSError, UnicodeError) as error:
+        raise BootError(f"{path}: the key cannot be read: {error}") from error
+    except ConfigError as error:
+        raise BootError(f"{path}: {error}") from error
+
+
+def _metrics_listener(config: NodeConfig) -> socket.socket:
+    try:
+        return open_listener(config.metrics_addr)
+    except OSError as error:
+        raise BootError(f"metrics_addr {config.metrics_addr}: {error.strerror}") from error

@@ -1,0 +1,260 @@
+"""The link to a coordinator: find one that answers, stay with it, and go to the next when it falls silent.
+
+Belongs here: the conversation. Never here: applying snapshots (`worker.node.applier`), or anything that
+serving depends on: without a coordinator all goes on, and the status says so.
+
+A coordinator is silent by nature, so the node asks now and then: it says Hello and registers again, which
+is always answered. A coordinator that does not know us any more (it was restarted) refuses, and gets a Hello
+at once.
+"""
+
+import itertools
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import trio
+
+from cluster.bus import ClientBus, CurveClient, connect
+from cluster.errors import SnapshotRejected, WireError
+from cluster.messages import (
+    Ack,
+    Close,
+    Drain,
+    Hello,
+    Message,
+    Nack,
+    NodeStatus,
+    Offer,
+    Query,
+    Refusal,
+    Register,
+    Registered,
+    Signed,
+    pack,
+    unpack,
+)
+
+from .applier import Applier, Outcome
+from .delivery import Held
+from .session import Judgement, judge, stale, verified
+from .signing import Signing
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When a coordinator counts as silent."""
+
+    first_answer_seconds: float = 5.0
+    ask_seconds: float = 10.0
+    silence_seconds: float = 25.0
+    status_seconds: float = 1.0
+    pause_seconds: float = 0.5
+    #: At least so long between two Hellos, however often we are refused.
+    hello_seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handlers:
+    """What others do for the link. `status` is asked each second and when something has changed."""
+
+    status: Callable[[], NodeStatus]
+    answer: Callable[[Query], Awaitable[Message]]
+    forward: Callable[[Close], Awaitable[None]]
+    drain: Callable[[float], None]
+    changed: Callable[[int], Awaitable[None]]
+    version: Callable[[], int]
+
+
+class CoordinatorLink:
+    """One link at a time.
+
+    `is_up` says whether a coordinator answers now, `endpoint` which; `confirmed_at` is when one was last
+    heard (unix seconds, 0 never). `signing` takes certificate requests.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        incarnation: str,
+        software: str,
+        endpoints: tuple[str, ...],
+        curve: CurveClient | None,
+        definitions: tuple[dict[str, Any], ...],
+        applier: Applier,
+        base: Callable[[], Held | None],
+        handlers: Handlers,
+        wall_clock: Callable[[], float],
+        timing: Timing | None = None,
+    ) -> None:
+        self.confirmed_at = 0.0
+        self.endpoint = ""
+        self.is_up = False
+        self._node = node
+        self._incarnation = incarnation
+        self._software = software
+        self._endpoints = endpoints
+        self._curve = curve
+        self._definitions = definitions
+        self._applier = applier
+        self._base = base
+        self._handlers = handlers
+        self._wall_clock = wall_clock
+        self._timing = timing or Timing()
+        self._bus: ClientBus | None = None
+        self._heard_at = 0.0
+        self._said_hello_at = 0.0
+        self._complained = False
+        self.signing = Signing(self._say)
+
+    async def run(self) -> None:
+        """Talk to one coordinator after the other, for ever."""
+        if not self._endpoints:
+            await trio.sleep_forever()
+        for endpoint in itertools.cycle(self._endpoints):
+            await self._talk(endpoint)
+            await trio.sleep(self._timing.pause_seconds)
+
+    async def _talk(self, endpoint: str) -> None:
+        """One conversation; returns when the coordinator has been silent for too long."""
+        async with connect(endpoint, curve=self._curve) as bus, trio.open_nursery() as nursery:
+            self._bus, self._complained = bus, False
+            connected_at = self._heard_at = trio.current_time()
+            nursery.start_soon(self._listen, bus, endpoint, nursery)
+            nursery.start_soon(self._report_status, bus)
+            nursery.start_soon(self._introduce, bus)
+            await self._until_silent(bus, connected_at)
+            nursery.cancel_scope.cancel()
+        _log.warning("coordinator silent", endpoint=endpoint, was_heard=self.is_up)
+        self._bus, self.endpoint, self.is_up = None, "", False
+        self.signing.stop()
+
+    async def _until_silent(self, bus: ClientBus, connected_at: float) -> None:
+        timing = self._timing
+        while True:
+            patience = timing.silence_seconds if self.is_up else timing.first_answer_seconds
+            silent_at = self._heard_at + patience
+            if trio.current_time() >= silent_at:
+                return
+            ask_at = max(self._heard_at, self._said_hello_at) + timing.ask_seconds
+            if trio.current_time() >= ask_at:
+                with trio.move_on_at(silent_at):
+                    await self._introduce(bus)
+            await trio.sleep_until(min(silent_at, ask_at))
+
+    async def _introduce(self, bus: ClientBus) -> None:
+        """Say who we are and what we have, and register what our configuration file defines."""
+        self._said_hello_at = trio.current_time()
+        base = self._base()
+        current = self._applier.current
+        hello = Hello(
+            sender=self._node,
+            incarnation=self._incarnation,
+            software=self._software,
+            have=current.id if current else None,
+            held=base.encoded.manifest if base else {},
+        )
+        await bus.send(pack(hello))
+        await bus.send(pack(Register(definitions=self._definitions)))
+
+    async def _report_status(self, bus: ClientBus) -> None:
+        """On change, at once but no more often than ten times a second; and as a heartbeat."""
+        timing = self._timing
+        while True:
+            version = self._handlers.version()
+            await bus.send(pack(self._handlers.status()))
+            await trio.sleep(timing.status_seconds / 10)
+            with trio.move_on_after(timing.status_seconds * 0.9):
+                await self._handlers.changed(version)
+
+    async def _listen(self, bus: ClientBus, endpoint: str, nursery: trio.Nursery) -> None:
+        async for body in bus:
+            try:
+                message = unpack(body)
+            except WireError as error:
+                await self._complain(bus, str(error))
+                continue
+            self._heard(endpoint)
+            await self._take(bus, message, nursery)
+
+    def _heard(self, endpoint: str) -> None:
+        self._heard_at = trio.current_time()
+        self.confirmed_at = self._wall_clock()
+        if not self.is_up:
+            self.endpoint = endpoint
+            self.is_up = True
+            self.signing.start()
+            _log.info("coordinator connected", endpoint=endpoint)
+
+    async def _complain(self, bus: ClientBus, reason: str) -> None:
+        """Once in a conversation: the next message would be no better."""
+        if not self._complained:
+            self._complained = True
+            _log.error("the coordinator sent something unknown", reason=reason)
+            await bus.send(pack(Refusal(reason=reason)))
+
+    async def _take(self, bus: ClientBus, message: Message, nursery: trio.Nursery) -> None:
+        match message:
+            case Offer():
+                await self._take_offer(message)
+            case Signed():
+                self.signing.answered(message)
+            case Registered(problems=problems):
+                _tell(problems)
+            case Query():
+                nursery.start_soon(self._answer, bus, message)
+            case Close():
+                nursery.start_soon(self._handlers.forward, message)
+            case Drain(grace_seconds=grace_seconds):
+                self._handlers.drain(grace_seconds)
+            case Refusal(reason=reason):
+                await self._take_refusal(bus, reason)
+            case _:
+                what = type(message).__name__
+                await self._complain(bus, f"a node does not take {what}")
+
+    async def _take_refusal(self, bus: ClientBus, reason: str) -> None:
+        if trio.current_time() - self._said_hello_at >= self._timing.hello_seconds:
+            _log.warning("the coordinator refused a message; saying Hello again", reason=reason)
+            await self._introduce(bus)
+
+    async def _take_offer(self, offer: Offer) -> None:
+        current, target = self._applier.current, self._applier.target
+        current_id = current.id if current else None
+        judgement = judge(offer.id, current_id, target.id if target else None)
+        if judgement is Judgement.ACKNOWLEDGE:
+            await self._say(Ack(id=offer.id))
+        elif judgement is Judgement.STALE:
+            await self._say(Nack(id=offer.id, problems=(stale(offer.id, current_id),)))
+        elif judgement is Judgement.APPLY:
+            try:
+                self._applier.submit(verified(offer, self._base()))
+            except SnapshotRejected as rejected:
+                _log.error("snapshot rejected", id=str(offer.id), reason=str(rejected))
+                await self._say(Nack(id=offer.id, problems=rejected.problems))
+
+    async def report(self, outcome: Outcome) -> None:
+        """Tell the coordinator what became of an offer; if there is none, the next Hello will."""
+        if outcome.problems:
+            await self._say(Nack(id=outcome.id, problems=outcome.problems))
+        else:
+            await self._say(Ack(id=outcome.id))
+
+    async def _answer(self, bus: ClientBus, query: Query) -> None:
+        await bus.send(pack(await self._handlers.answer(query)))
+
+    async def _say(self, message: Message) -> None:
+        if self._bus is not None and self.is_up:
+            try:
+                await self._bus.send(pack(message))
+            except trio.ClosedResourceError:
+                _log.debug("the link closed under a message")
+
+
+def _tell(problems: Iterable[object]) -> None:
+    for problem in problems:
+        _log.error("a definition of this node's file is refused", problem=str(problem))
