@@ -1,0 +1,171 @@
+"""One coordinator process: builds the parts and the nursery tree; the only file that knows them all.
+
+Belongs here: wiring, and the order of beginning and ending. Never here: a decision.
+"""
+
+import platform
+import random
+import signal
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import structlog
+import trio
+
+from cluster.bus import CurveServer, ServerBus
+from cluster.bus import serve as serve_bus
+from cluster.keyfile import ensure_key_file
+from cluster.process.tether import wait_until_cut
+from cluster.snapshot import Snapshot, Trust
+from coordinator.api.serve import serve as serve_api
+from coordinator.api.services import Services
+from coordinator.ca.authority import Authority
+from coordinator.compose import compose
+from coordinator.config import CoordinatorConfig
+from coordinator.distributor import Distributor
+from coordinator.fleet import Fleet
+from coordinator.metrics import Metrics
+from coordinator.metrics_server import serve_metrics
+from coordinator.own_services import OwnServices
+from coordinator.publisher import Publisher
+from coordinator.store.sqlite import SqliteStore, open_store
+from coordinator.store.state import State
+from coordinator.store.tables import BUS_KEYS
+from coordinator.store.wanted import Wanted
+
+log = structlog.get_logger()
+
+
+def wall_clock() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+class Coordinator:
+    """The parts of one coordinator, made when its state is loaded."""
+
+    def __init__(
+        self,
+        config: CoordinatorConfig,
+        store: SqliteStore,
+        wanted: Wanted,
+        authority: Authority,
+        version: str,
+    ) -> None:
+        self.config = config
+        self.wanted = wanted
+        self.authority = authority
+        self.version = version
+        self.metrics = Metrics(version=version)
+        self.distributor = Distributor(
+            sign=self._sign, register=OwnServices(wanted).register, metrics=self.metrics
+        )
+        self.publisher = Publisher(
+            wanted=wanted,
+            history=store.history,
+            compose=self._compose,
+            trust=self._trust,
+            publish=self.distributor.publish,
+            metrics=self.metrics,
+            clock=wall_clock,
+        )
+        self.services = Services(
+            wanted=wanted,
+            authority=authority,
+            fleet=Fleet(self.distributor, self.publisher, datacenter=config.datacenter),
+            history=store.history,
+            datacenter=config.datacenter,
+            node_name=config.own_node,
+            default_allow=self.default_allow,
+            version=version,
+            clock=wall_clock,
+        )
+
+    @property
+    def default_allow(self) -> bool:
+        return self.config.default_intention_policy == "allow"
+
+    async def run(self, bus: ServerBus, tether: int | None) -> None:
+        """Serve until SIGTERM, SIGINT or the end of the tether."""
+        config = self.config
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch_signals, nursery.cancel_scope)
+            if tether is not None:
+                nursery.start_soon(_watch_tether, tether, nursery.cancel_scope)
+            nursery.start_soon(
+                serve_metrics, config.metrics_addr, self.metrics.page, self._is_ready
+            )
+            nursery.start_soon(self.distributor.run, bus)
+            await nursery.start(self.publisher.run)
+            bound = await nursery.start(
+                partial(
+                    serve_api,
+                    self.services,
+                    unix_path=Path(config.admin_socket),
+                    group=config.admin_group,
+                    tcp_address=config.http_addr,
+                )
+            )
+            log.info("serving", admin=bound.unix, http=bound.http, bus=bus.endpoint)
+
+    def _compose(self, state: State, trust: Trust) -> Snapshot:
+        return compose(state, default_allow=self.default_allow, trust=trust)
+
+    def _trust(self) -> Trust:
+        return Trust(datacenter=self.config.datacenter, bundle=self.authority.trust_bundle())
+
+    async def _sign(self, csr_pem: bytes, node: str) -> bytes:
+        leaf = await self.authority.sign(csr_pem)
+        log.info("signed", uri=leaf.uri, node=node, serial=leaf.serial)
+        return leaf.chain_pem
+
+    def _is_ready(self) -> bool:
+        return self.publisher.current is not None
+
+
+async def run(config: CoordinatorConfig, version: str, tether: int | None) -> None:
+    """Load, serve, and close in order. Raises ConfigError, StoreError, EndpointError and OSError."""
+    keys = ensure_key_file(_prepared(config))
+    store = await open_store(Path(config.state_dir))
+    try:
+        wanted = await Wanted.open(store)
+        authority = await Authority.open(
+            wanted,
+            datacenter=config.datacenter,
+            config=config.ca_config,
+            now=wall_clock,
+            chance=random.SystemRandom(),
+        )
+        curve = CurveServer(secret_key=keys.secret_key, allow=partial(_node_of, wanted))
+        log.info("starting", version=version, python=platform.python_version())
+        async with serve_bus(f"tcp://{config.bus_addr}", curve=curve) as bus:
+            await Coordinator(config, store, wanted, authority, version).run(bus, tether)
+    finally:
+        with trio.CancelScope(shield=True):
+            await store.aclose()
+
+
+def _prepared(config: CoordinatorConfig) -> Path:
+    """The folders that the configuration names, and the key file in one of them."""
+    for folder in (Path(config.state_dir), Path(config.admin_socket).parent):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Path(config.key_file)
+
+
+def _node_of(wanted: Wanted, public_key: str) -> str | None:
+    """Whose key this is: the live list of who may join the bus."""
+    for name, record in wanted.state.table(BUS_KEYS).items():
+        if record.value["public_key"] == public_key:
+            return name
+    return None
+
+
+async def _watch_signals(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+
+
+async def _watch_tether(descriptor: int, scope: trio.CancelScope) -> None:
+    await wait_until_cut(descriptor)
+    scope.cancel()

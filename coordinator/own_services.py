@@ -1,0 +1,71 @@
+"""The service definitions in a node's configuration file, in the catalog under that node's name.
+
+Belongs here: replacing what a node registered this way before. Never here: the bus, or a definition's rules.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cluster.errors import Problem
+from coordinator.api.registering import registration_changes, service_removal
+from coordinator.entries.services import check_service
+from coordinator.store.records import Change, Put
+from coordinator.store.state import State
+from coordinator.store.tables import NODE_FILES, NODES
+from coordinator.store.wanted import Wanted
+
+
+class OwnServices:
+    """Takes what nodes register for themselves."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+
+    async def register(
+        self, node: str, definitions: tuple[dict[str, object], ...]
+    ) -> tuple[Problem, ...]:
+        """Put them in place of the node's earlier ones; all or nothing. Raises StoreError."""
+        bodies, problems = _bodies(node, definitions)
+        if problems:
+            return problems
+        try:
+            changes = _changes(self._wanted.state, node, bodies)
+        except ValueError as error:
+            return (Problem(message=str(error)),)
+        await self._wanted.commit(changes)
+        return ()
+
+
+def _bodies(
+    node: str, definitions: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], tuple[Problem, ...]]:
+    """The registrations that definitions amount to, sidecars included."""
+    bodies: list[dict[str, Any]] = []
+    problems: list[Problem] = []
+    for definition in definitions:
+        checked, found = check_service(definition, strict=True)
+        problems += found
+        if checked is None:
+            continue
+        sidecar = checked.pop("Sidecar", None)
+        bodies += [{"Node": node, **one} for one in (checked, sidecar) if one]
+    return bodies, tuple(problems)
+
+
+def _changes(state: State, node: str, bodies: Sequence[dict[str, Any]]) -> list[Change]:
+    """Raises ValueError with a sentence for what does not fit the catalog."""
+    ids = [body["Service"]["ID"] for body in bodies]
+    before = state.get(NODE_FILES, node)
+    gone = [one for one in (before.value["services"] if before else ()) if one not in ids]
+    changes: list[Change] = []
+    for service_id in gone:
+        changes += service_removal(state, node, service_id)
+    for body in bodies:
+        changes += registration_changes(state, {"Address": _address(state, node, body), **body})
+    return [*changes, Put(table=NODE_FILES, key=node, value={"services": ids})]
+
+
+def _address(state: State, node: str, body: Mapping[str, Any]) -> str:
+    """The node's address as the catalog has it, else the one its first service listens on."""
+    record = state.get(NODES, node)
+    return str(record.value["Address"]) if record else str(body["Service"].get("Address", ""))
