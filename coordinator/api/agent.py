@@ -99,6 +99,7 @@ def _self(call: Call) -> dict[str, Any]:
             "PrimaryDatacenter": services.datacenter,
             "NodeName": node,
             "Server": True,
+            "DefaultIntentionPolicy": "allow" if services.default_allow else "deny",
             "Version": services.version,
         },
         "Member": {"Name": node, "Addr": address, "Tags": {"dc": services.datacenter}, "Status": 1},
@@ -119,7 +120,7 @@ def _checks(call: Call) -> dict[str, Any]:
 
 
 ROUTES = (
-    at("/v1/agent/self", GET=Read(answer=_self)),
+    at("/v1/agent/self", GET=Read(answer=_self, tables=(NODES,))),
     at("/v1/agent/services", GET=Read(answer=_services)),
     at("/v1/agent/checks", GET=Read(answer=_checks)),
     at("/v1/agent/service/register", PUT=Do(answer=_register)),

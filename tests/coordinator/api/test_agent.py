@@ -63,4 +63,5 @@ async def test_a_bad_write_gets_one_clear_error(api, path, body, status):
 
 async def test_self_names_node_and_datacenter(get):
     config = (await get("/v1/agent/self"))["Config"]
+    assert config["DefaultIntentionPolicy"] == "deny"
     assert (config["NodeName"], config["Datacenter"], config["Server"]) == ("c1", "dc1", True)

@@ -1,0 +1,128 @@
+"""`lockgate connect`: certificates, the CA, and the sidecar.
+
+Belongs here: what a service needs to be part of the mesh. Never here: a sidecar's work, which is another
+program that takes the place of this one.
+"""
+
+import os
+from typing import NoReturn
+
+import click
+
+from .options import Group, command, flag, option
+from .output import print_json, print_table
+from .settings import Settings
+
+
+@click.group("connect", cls=Group)
+def connect() -> None:
+    """Join the mesh: certificates, the CA, a sidecar."""
+
+
+@command("leaf")
+@option("service", required=True, help="The service that the certificate is for.")
+@option("out", required=True, metavar="DIR", help="Where the three files go.")
+@click.pass_obj
+def leaf(settings: Settings, service: str, out: str) -> None:
+    """Get a certificate: DIR/SERVICE.crt (chain), DIR/SERVICE.key (0600) and DIR/roots.pem.
+
+    The key is made here and does not leave this host.
+
+    \b
+    Example:
+      lockgate connect leaf -service web -out /etc/web/tls
+    """
+    from pathlib import Path
+
+    from .leaf import fetch_leaf, write_leaf
+
+    with settings.api() as api:
+        fetched = fetch_leaf(api, service)
+    files = write_leaf(Path(out), service, fetched)
+    if settings.is_json:
+        print_json(files | {"uri": fetched.uri, "not_after": fetched.not_after})
+    else:
+        print(f"{fetched.uri}, valid until {fetched.not_after}")
+        for name in files.values():
+            print(name)
+
+
+@command("proxy")
+@option("service", required=True, help="The service that the program is.")
+@option(
+    "upstream",
+    multiple=True,
+    metavar="SERVICE:[HOST:]PORT",
+    help="Listen here in plain TCP for connections to SERVICE; may be repeated.",
+)
+@option("service-addr", default="", metavar="HOST:PORT", help="Where the program itself listens.")
+@option("listen", default="", metavar="HOST:PORT", help="Where the mesh comes in.")
+@option("mesh-gateway", default="", metavar="NAME", help="Reach upstreams through this gateway.")
+@option("metrics-addr", default="", metavar="HOST:PORT", help="Serve /metrics here.")
+@option("log-level", default="", metavar="LEVEL", help="How much is logged.")
+@option("log-format", default="", metavar="FORMAT", help="console or json.")
+@click.pass_obj
+def proxy(settings: Settings, /, upstream: tuple[str, ...], **options: str) -> NoReturn:
+    """Run a sidecar, so that a program that knows nothing of the mesh can use it and be used by it.
+
+    \b
+    Examples:
+      lockgate connect proxy -service web -upstream billing:9191
+      lockgate connect proxy -service api -service-addr 127.0.0.1:8080 -listen 10.0.0.4:21000
+    """
+    from .daemons import become
+
+    if settings.secret:  # not on a command line, where everybody on the host could read it
+        os.environ["LOCKGATE_HTTP_TOKEN"] = settings.secret
+    arguments = [f"--http-addr={settings.address}"]
+    arguments += [f"--upstream={one}" for one in upstream]
+    arguments += [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value]
+    become("worker.sidecar", arguments)
+
+
+@click.group("ca", cls=Group)
+def ca() -> None:
+    """Show the certificate authority."""
+
+
+@command("roots")
+@flag("pem", help="Print the certificates themselves.")
+@click.pass_obj
+def roots(settings: Settings, pem: bool) -> None:
+    """Print the roots that are trusted; the active one signs.
+
+    \b
+    Example:
+      lockgate connect ca roots -pem > roots.pem
+    """
+    with settings.api() as api:
+        found = api.get("/v1/connect/ca/roots")
+    if settings.is_json:
+        print_json(found)
+    elif pem:
+        print("\n".join(root["RootCert"].strip() for root in found["Roots"]))
+    else:
+        rows = [
+            (root["Name"], "active" if root["Active"] else "", root["NotAfter"], root["ID"])
+            for root in found["Roots"]
+        ]
+        print_table(("Root", "State", "Valid until", "Id"), rows)
+
+
+@command("get-config")
+@click.pass_obj
+def get_config(settings: Settings) -> None:
+    """Print the CA's configuration as JSON.
+
+    \b
+    Example:
+      lockgate connect ca get-config
+    """
+    with settings.api() as api:
+        print_json(api.get("/v1/connect/ca/configuration"))
+
+
+ca.add_command(roots)
+ca.add_command(get_config)
+for _command in (leaf, proxy, ca):
+    connect.add_command(_command)

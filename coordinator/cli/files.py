@@ -1,0 +1,33 @@
+"""Files and standard input as the API's commands take them.
+
+Belongs here: reading what a command was given, all problems at once. Never here: sending it.
+"""
+
+import sys
+from collections.abc import Iterable
+
+from cluster.errors import ConfigError
+from coordinator.entries.load import EntryItem, Item, load_files, load_text
+
+STDIN = "-"
+
+
+def read_items(files: Iterable[str]) -> tuple[Item, ...]:
+    """What the files, directories, or `-` for standard input, hold. Raises ConfigError."""
+    names = tuple(files)
+    loaded = [load_files([name for name in names if name != STDIN])]
+    if STDIN in names:
+        loaded.append(load_text("stdin", sys.stdin.read()))
+    problems = tuple(problem for one in loaded for problem in one.problems)
+    if problems:
+        raise ConfigError(problems)
+    for warning in (warning for one in loaded for warning in one.warnings):
+        print(f"WARNING: {warning}", file=sys.stderr)
+    return tuple(item for one in loaded for item in one.items)
+
+
+def name_of(item: Item) -> str:
+    """What an item is called in an error."""
+    if isinstance(item, EntryItem):
+        return f"{item.file}: configuration entry {item.entry.kind}/{item.entry.name}"
+    return f"{item.file}: service definition or registration"

@@ -1,0 +1,73 @@
+"""What the coordinator's API is served with in tests: a real store in memory, a real CA, a scripted fleet."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from coordinator.api.services import Services
+from coordinator.ca.authority import Authority
+from coordinator.store.history import Published
+from coordinator.store.memory import MemoryStore
+from coordinator.store.wanted import Wanted
+
+NOW = 1_800_000_000.0
+WORKER = {"index": 0, "pid": 12, "generation": 7, "connections": 1, "restarts": 0}
+NODE = {
+    "name": "n1",
+    "state": "current",
+    "generation": 7,
+    "engine": "pure",
+    "workers": [WORKER],
+}
+
+
+@dataclass
+class ScriptedFleet:
+    """A fleet that says what it is told to say."""
+
+    live: list[dict[str, Any]] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+
+    def status(self):
+        convergence = {"p50": 0.012, "p99": 0.05, "last": 0.011}
+        return {
+            "generation": 7,
+            "digest": "d1",
+            "nodes": self.nodes,
+            "convergence_seconds": convergence,
+        }
+
+    async def query(self, what, arguments):
+        assert what == "connections"
+        return self.live
+
+    async def close(self, connections):
+        self.closed += connections
+
+
+class ScriptedHistory:
+    """One snapshot was published."""
+
+    async def list(self):
+        return (Published(epoch="e", generation=7, digest="d1", at=NOW, size_bytes=10),)
+
+
+async def make_services(*, default_allow=False):
+    """Everything an endpoint needs, with nothing registered and nothing written."""
+    wanted = await Wanted.open(MemoryStore())
+    authority = await Authority.open(
+        wanted, datacenter="dc1", config={}, now=lambda: NOW, chance=random.Random(1)
+    )
+    return Services(
+        wanted=wanted,
+        authority=authority,
+        fleet=ScriptedFleet(),
+        history=ScriptedHistory(),
+        datacenter="dc1",
+        node_name="c1",
+        default_allow=default_allow,
+        version="0.1.0",
+        clock=lambda: NOW,
+        chance=random.Random(2),
+    )
