@@ -18,6 +18,7 @@ What is promised, and what is not:
   order. `send` returns once the message waits in a bounded queue, and waits itself while that is full.
 - When a connection breaks, what was on its way is lost, on both sides. A client reconnects by itself
   and is a new `Peer` (of the same `identity`) to the server; who needs certainty acknowledges.
+- After a reconnect nobody has been introduced: `ClientBus.wait_connected` tells of each connection.
 - ROUTER drops messages without a word when a peer's queue is full or the peer is away, unless
   ROUTER_MANDATORY is set. It is: a full queue is back-pressure, an absent peer is `PeerGone`.
 - With CURVE a peer is its ZAP User-Id, which only our own ZAP handler can set; never the routing id,

@@ -34,6 +34,20 @@ async def raw_dealer(endpoint):
         yield socket
 
 
+@asynccontextmanager
+async def handmade_dealer(endpoint, properties=b""):
+    """A DEALER of a few bytes (ZMTP 3.0, NULL), after its handshake: yields the TCP stream."""
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+    ready = b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER" + properties
+    port = int(endpoint.rpartition(":")[2])
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(greeting + b"\x04" + bytes([len(ready)]) + ready)
+        answer = b""
+        while b"READY" not in answer:
+            answer += await stream.receive_some()
+        yield stream
+
+
 async def echo(bus):
     async for incoming in bus.incoming:
         await bus.send(incoming.peer, incoming.body)
@@ -72,6 +86,7 @@ async def test_echo(transport, tmp_path):
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 async def test_thousands_of_messages_keep_their_order_through_queues_of_five():
     async with bus_and_client(limits=TINY) as (bus, client), trio.open_nursery() as nursery:
 
@@ -86,6 +101,7 @@ async def test_thousands_of_messages_keep_their_order_through_queues_of_five():
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 async def test_a_peer_that_does_not_read_holds_up_nobody_else_and_loses_nothing():
     async with (
         bus_and_client(limits=TINY) as (bus, stalled),
@@ -100,6 +116,7 @@ async def test_a_peer_that_does_not_read_holds_up_nobody_else_and_loses_nothing(
             assert (await stalled.receive()).startswith(b"%d " % number)
 
 
+@pytest.mark.slow
 async def test_a_reader_that_stops_stops_the_sender_and_loses_nothing():
     async with bus_and_client(limits=TINY) as (bus, client):
         sent = 0
@@ -112,6 +129,7 @@ async def test_a_reader_that_stops_stops_the_sender_and_loses_nothing():
             assert (await bus.incoming.receive()).body.startswith(b"%d " % number)
 
 
+@pytest.mark.slow
 async def test_cancelled_send_is_not_sent():
     async with bus_and_client(limits=TINY) as (bus, client):
         peer = await meet(bus, client)
@@ -154,6 +172,7 @@ async def test_sending_to_a_peer_that_has_left_says_so():
             assert gone.value.peer == peer
 
 
+@pytest.mark.slow
 async def test_a_sender_that_waits_learns_that_the_peer_has_left():
     with trio.fail_after(20):
         async with serve(LOOPBACK, limits=TINY) as bus, trio.open_nursery() as nursery:
@@ -169,6 +188,7 @@ async def test_a_sender_that_waits_learns_that_the_peer_has_left():
                 await trio.testing.wait_all_tasks_blocked()
 
 
+@pytest.mark.slow
 async def test_clients_reach_a_server_that_starts_late_and_one_that_restarts(tmp_path):
     endpoint = f"ipc://{tmp_path}/bus"
     with trio.fail_after(20):
@@ -237,6 +257,7 @@ async def test_a_client_comes_back_after_a_message_over_its_own_limit():
             assert await client.receive() == b"smaller"
 
 
+@pytest.mark.slow
 async def test_a_client_finds_the_server_after_something_else_had_its_port():
     limits = BusLimits(reconnect_max_seconds=0.1)
     with trio.fail_after(20), trio.socket.socket() as other:
@@ -275,14 +296,30 @@ async def test_messages_of_more_or_fewer_frames_are_counted_and_dropped():
 
 
 async def test_a_user_id_that_a_client_claims_without_curve_is_not_believed():
-    with trio.fail_after(20):
-        async with serve(LOOPBACK) as bus:
-            with zmq.Context() as context, context.socket(zmq.DEALER) as client:
-                client.linger = 0
-                client.set(zmq.METADATA, b"X-User-Id:root")
-                client.connect(bus.endpoint)
-                client.send(b"trust me")
-                assert (await bus.incoming.receive()).peer.identity == ""
+    """ZMTP (RFC 23) lets a peer put any property into its READY, User-Id too."""
+    claim = b"\x07User-Id\0\0\0\x04root"
+    async with bus_and_client() as (bus, _), handmade_dealer(bus.endpoint, claim) as stream:
+        await stream.send_all(b"\x00\x05trust")
+        incoming = await bus.incoming.receive()
+        assert incoming.body == b"trust"
+        assert incoming.peer.identity == ""
+
+
+async def test_a_peer_that_has_fallen_silent_is_gone():
+    """This one answers no heartbeat, as a host that lost its power; its connection stays open."""
+    async with bus_and_client(limits=BusLimits(heartbeat_seconds=0.05)) as (bus, client):
+        async with handmade_dealer(bus.endpoint) as stream:
+            await stream.send_all(b"\x00\x05hello")
+            silent = (await bus.incoming.receive()).peer
+
+            async def send_until_noticed():
+                while True:
+                    await bus.send(silent, b"anybody?")
+
+            with pytest.raises(PeerGone):
+                await send_until_noticed()
+        await meet(bus, client)
+        assert client.link.connections == 1  # who is idle but alive is left alone
 
 
 async def test_a_goodbye_sent_just_before_the_end_arrives():
@@ -294,6 +331,28 @@ async def test_a_goodbye_sent_just_before_the_end_arrives():
                 await client.send(b"goodbye")
             await bus.incoming.receive()
             assert (await bus.incoming.receive()).body == b"goodbye"
+
+
+@pytest.mark.slow
+async def test_what_waits_in_every_queue_at_the_end_still_goes_out_to_who_reads():
+    limits = BusLimits(high_water_mark=5, incoming_messages=5, outbox_messages=5, linger_seconds=10)
+    with trio.fail_after(20):
+        async with serve(LOOPBACK, limits=TINY) as bus, trio.open_nursery() as nursery:
+            read = []
+
+            async def read_all(count):
+                for _ in range(count):
+                    incoming = await bus.incoming.receive()
+                    read.append(incoming.body)
+
+            async with connect(bus.endpoint, limits=limits) as client:
+                sent = 0
+                with trio.move_on_after(0.5):
+                    while True:
+                        await client.send(LARGE)
+                        sent += 1
+                nursery.start_soon(read_all, sent)
+        assert read == [LARGE] * sent
 
 
 async def test_a_goodbye_that_is_sent_while_being_cancelled_arrives():

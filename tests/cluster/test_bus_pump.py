@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 import zmq
 
 from cluster.bus import BusLimits
@@ -53,7 +54,7 @@ async def test_a_send_that_consumes_the_signal_of_a_message_receives_the_message
     pump = Pump(near, BusLimits(), body_of)
     async with running(pump):
         await pump.send(b"", b"ready")
-        await trio.sleep(0.05)  # the pump's own task now waits for the descriptor
+        await trio.testing.wait_all_tasks_blocked()  # the pump's own task waits for FD
         assert far.recv() == b"ready"
         far.send(b"an answer")
         wait_for_signal(near)
@@ -62,6 +63,53 @@ async def test_a_send_that_consumes_the_signal_of_a_message_receives_the_message
         assert await pump.inbox.receive() == b"an answer"
 
 
+class Interrupted:
+    """A socket to which a message arrives while it sends, so that sending consumes the signal."""
+
+    def __init__(self, socket, far):
+        self._socket = socket
+        self._far = far
+
+    def __getattr__(self, name):
+        return getattr(self._socket, name)
+
+    def send(self, *args):
+        self._socket.send(*args)
+        self._far.send(b"meanwhile")
+        wait_for_signal(self._socket)
+        self._socket.get(zmq.EVENTS)
+
+
+async def test_a_message_that_arrives_during_a_send_is_received(sockets):
+    far, near = sockets
+    pump = Pump(Interrupted(near, far), BusLimits(), body_of)
+    with trio.fail_after(20):
+        assert await trio.to_thread.run_sync(far.poll, 10_000, zmq.POLLOUT)
+        async with running(pump):
+            await trio.testing.wait_all_tasks_blocked()  # the pump's own task waits for FD
+            await pump.send(b"", b"a question")
+            assert await pump.inbox.receive() == b"meanwhile"
+
+
+async def test_several_readers_share_one_inbox(sockets):
+    far, near = sockets
+    pump = Pump(near, TINY, body_of)
+    read = []
+
+    async def read_some():
+        for _ in range(100):
+            number = int(await pump.inbox.receive())
+            read.append(number)
+
+    async with running(pump), trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(read_some)
+        for number in range(500):
+            await trio.to_thread.run_sync(far.send, b"%d" % number)
+    assert sorted(read) == list(range(500))
+
+
+@pytest.mark.slow
 async def test_receiving_stops_at_the_bound_and_goes_on_when_read(sockets):
     far, near = sockets
     taken = []
@@ -127,6 +175,6 @@ async def test_closing_wakes_everybody_who_waits(sockets):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait, pump.inbox.receive)
             nursery.start_soon(wait, pump.send, b"", b"x")
-            await trio.sleep(0.1)
+            await trio.testing.wait_all_tasks_blocked()
             pump.close()
     assert len(woken) == 2
