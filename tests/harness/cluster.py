@@ -183,3 +183,5 @@ def lockgate(
         yield Cluster(process, json.loads(line), directory, log)
     finally:
         stop(process)
+        if process.stdout is not None:
+            process.stdout.close()

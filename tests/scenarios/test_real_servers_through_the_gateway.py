@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.clients import fetch, pgbench, pgbench_init, redis_cli
 from tests.harness.cluster import lockgate
+from tests.harness.programs import wait_until
 
 pytestmark = pytest.mark.slow
 TEN_MEGABYTES = 10 * 1024 * 1024
@@ -46,8 +47,11 @@ def test_redis_stores_and_reads_ten_megabytes(cluster, sidecar):
 
 def test_curl_fetches_a_hundred_megabytes_over_tls_origination(cluster, sidecar, web, tmp_path):
     _fetch_large(sidecar.ports["files"], web, tmp_path / "got.bin")
-    carried = cluster.metric("lockgate_connection_bytes_total", service="files", direction="down")
-    assert carried > web.large.stat().st_size
+    down = {"service": "files", "direction": "down"}
+    wait_until(
+        "all of it is counted",
+        lambda: cluster.metric("lockgate_connection_bytes_total", **down) > web.large.stat().st_size,
+    )
 
 
 def test_all_three_at_once_with_four_workers(tmp_path, outside, web):
