@@ -5,16 +5,19 @@ Belongs here: asking the fleet and narrowing its answer. Never here: how nodes a
 
 from typing import Any
 
+from coordinator.fleet import MAX_ITEMS
+
 from .answers import ApiError
 from .body import Fields, read_object
 from .endpoint import Call, Do, at
 
+_NARROWED_BY_NODES = ("source", "destination")
 _FILTERS = ("node", "gateway", "kind", "source", "destination")
 
 
 async def _list(call: Call) -> list[dict[str, Any]]:
     wanted = {name: value for name in _FILTERS if (value := call.query(name))}
-    return _matching(await call.services.fleet.query("connections", {}), wanted)
+    return await _live(call, wanted)
 
 
 async def _close(call: Call) -> dict[str, Any]:
@@ -24,17 +27,21 @@ async def _close(call: Call) -> dict[str, Any]:
     wanted = {name: value for name in ("source", "destination") if (value := body.text(name))}
     if bool(ids) == bool(wanted):
         raise ApiError(400, "say which: either ids, or source and destination")
-    live = await call.services.fleet.query("connections", {})
-    chosen = ids or tuple(str(one["id"]) for one in _matching(live, wanted))
-    known = {str(one["id"]) for one in live}
-    if unknown := [one for one in chosen if one not in known]:
+    live = await _live(call, wanted)
+    known = tuple(str(one["id"]) for one in live)
+    unknown = [one for one in ids if one not in known]
+    if unknown and len(live) < MAX_ITEMS:  # a longer list is cut off, and proves nothing
         raise ApiError(404, f"no such connection: {', '.join(unknown)}")
+    chosen = ids or known
     if chosen:
         await call.services.fleet.close(chosen)
     return {"closed": list(chosen)}
 
 
-def _matching(live: Any, wanted: dict[str, str]) -> list[dict[str, Any]]:
+async def _live(call: Call, wanted: dict[str, str]) -> list[dict[str, Any]]:
+    """Live connections with these values; nodes narrow by some of them, the rest is done here."""
+    asked = {name: value for name, value in wanted.items() if name in _NARROWED_BY_NODES}
+    live = await call.services.fleet.query("connections", asked)
     return [one for one in live if wanted.items() <= one.items()]
 
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from coordinator.store.records import StoreError
+from cluster.errors import LockgateError
 from coordinator.store.state import State
 
 from .answers import ApiError, error_answer, json_answer
@@ -112,7 +112,7 @@ class Endpoint:
             response = await self._respond(request)
         except ApiError as error:
             response = error_answer(error)
-        except StoreError as error:
+        except LockgateError as error:
             response = error_answer(ApiError(500, str(error)))
         response.headers["X-Consul-Default-ACL-Policy"] = "allow"
         await response(scope, receive, send)

@@ -51,7 +51,7 @@ def close(settings: Settings, source: str, destination: str, ids: tuple[str, ...
 
     \b
     Examples:
-      lockgate connections close gw1-0-42
+      lockgate connections close gw1/0/42
       lockgate connections close -source web -destination billing
     """
     pair = {k: v for k, v in (("source", source), ("destination", destination)) if v}

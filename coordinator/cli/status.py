@@ -42,6 +42,8 @@ def _tell(report: dict[str, Any]) -> None:
             ("Convergence", _convergence(convergence)),
         ]
     )
+    for problem in report.get("problems", []):
+        print(f"Not published: {problem}")
     nodes = report.get("nodes", [])
     print()
     if not nodes:
@@ -52,6 +54,9 @@ def _tell(report: dict[str, Any]) -> None:
     print()
     columns = ("Node", "Worker", "Pid", "Generation", "Connections", "Restarts")
     print_table(columns, [_worker(n["name"], w) for n in nodes for w in n["workers"]])
+    for node in nodes:
+        for problem in node.get("problems", []):
+            print(f"Node {node['name']} refuses its snapshot: {problem}")
 
 
 def _worker(node: str, worker: dict[str, Any]) -> tuple[Any, ...]:

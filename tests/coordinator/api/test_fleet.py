@@ -3,13 +3,15 @@
 import pytest
 
 from cluster.bus import keygen
+from coordinator.distributor import NotConnected
+from coordinator.fleet import MAX_ITEMS
 
 CLOSE = "/v1/lockgate/connections/close"
 EXPLAIN = "/v1/lockgate/explain"
 LIVE = [
-    {"id": "n1-0-1", "source": "web", "destination": "billing", "gateway": "egress"},
-    {"id": "n1-0-2", "source": "api", "destination": "billing", "gateway": "egress"},
-    {"id": "n1-0-3", "source": "web", "destination": "redis", "gateway": "egress"},
+    {"id": "n1/0/1", "source": "web", "destination": "billing", "gateway": "egress"},
+    {"id": "n1/0/2", "source": "api", "destination": "billing", "gateway": "egress"},
+    {"id": "n1/0/3", "source": "web", "destination": "redis", "gateway": "egress"},
 ]
 EXTERNAL = {
     "Node": "db1",
@@ -40,15 +42,20 @@ async def test_connections_are_listed_and_narrowed(get, fleet):
     fleet.live = LIVE
     assert await get("/v1/lockgate/connections") == LIVE
     narrowed = await get("/v1/lockgate/connections", source="web", destination="billing")
-    assert [one["id"] for one in narrowed] == ["n1-0-1"]
+    assert [one["id"] for one in narrowed] == ["n1/0/1"]
+
+
+async def test_an_unknown_id_is_tried_when_the_list_was_cut_off(put, fleet):
+    fleet.live = [LIVE[0]] * MAX_ITEMS
+    assert await put(CLOSE, {"ids": ["n2/0/9"]}) == {"closed": ["n2/0/9"]}
 
 
 @pytest.mark.parametrize(
     ("body", "closed"),
     [
-        ({"ids": ["n1-0-2"]}, ["n1-0-2"]),
-        ({"source": "web", "destination": "billing"}, ["n1-0-1"]),
-        ({"source": "web"}, ["n1-0-1", "n1-0-3"]),
+        ({"ids": ["n1/0/2"]}, ["n1/0/2"]),
+        ({"source": "web", "destination": "billing"}, ["n1/0/1"]),
+        ({"source": "web"}, ["n1/0/1", "n1/0/3"]),
         ({"source": "nobody", "destination": "billing"}, []),
     ],
 )
@@ -62,8 +69,8 @@ async def test_connections_are_closed_by_id_or_pair(put, fleet, body, closed):
     ("body", "status"),
     [
         ({}, 400),
-        ({"ids": ["n1-0-1"], "source": "web"}, 400),
-        ({"ids": "n1-0-1"}, 400),
+        ({"ids": ["n1/0/1"], "source": "web"}, 400),
+        ({"ids": "n1/0/1"}, 400),
         ({"ids": [1]}, 400),
         ({"ids": ["nobody"]}, 404),
     ],
@@ -150,3 +157,13 @@ async def test_one_key_is_one_node(put, api):
 @pytest.mark.parametrize("body", [{}, {"public_key": "short"}, {"public_key": 4}, [], None])
 async def test_what_is_no_key_is_refused(api, body):
     assert (await api.put("/v1/lockgate/nodes/gw1", json=body)).status_code == 400
+
+
+async def test_a_node_that_is_gone_is_named(api, fleet, monkeypatch):
+    async def close(connections):
+        raise NotConnected("not connected: n1")
+
+    fleet.live = LIVE
+    monkeypatch.setattr(fleet, "close", close)
+    response = await api.put(CLOSE, json={"ids": ["n1/0/1"]})
+    assert (response.status_code, response.text) == (500, "not connected: n1")

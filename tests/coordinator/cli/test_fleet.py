@@ -10,7 +10,7 @@ from cluster.keyfile import read_key_file
 from tests.fakes.api import NODE
 
 LIVE = {
-    "id": "n1-0-1",
+    "id": "n1/0/1",
     "node": "n1",
     "worker": 0,
     "gateway": "egress",
@@ -30,27 +30,28 @@ LIVE = {
 async def test_status_as_table_and_json(lockgate, services):
     empty = await lockgate("status")
     assert "No node has connected yet." in empty.out
-    services.fleet.nodes = [NODE]
+    services.fleet.nodes = [NODE | {"problems": ["no leaf"]}]
     table = await lockgate("status")
     assert "p50 12.0 ms" in table.out
     assert ["n1", "current", "7", "pure", "1"] in [line.split() for line in table.out.splitlines()]
     assert ["n1", "0", "12", "7", "1", "0"] in [line.split() for line in table.out.splitlines()]
-    assert (await lockgate("status", "-format=json")).json["nodes"] == [NODE]
+    assert "Node n1 refuses its snapshot: no leaf" in table.out
+    assert (await lockgate("status", "-format=json")).json["nodes"] == services.fleet.nodes
 
 
 async def test_connections_list_and_close(lockgate, services):
-    services.fleet.live = [LIVE, LIVE | {"id": "n1-0-2", "source": "ap\x1b[31mi"}]
+    services.fleet.live = [LIVE, LIVE | {"id": "n1/0/2", "source": "ap\x1b[31mi"}]
     table = (await lockgate("connections", "list")).out
     assert "5.0MiB" in table
     assert "\x1b" not in table
     one = await lockgate("connections", "list", "-source", "web", "-format=json")
     assert one.json == [LIVE]
-    assert (await lockgate("connections", "close", "n1-0-2")).out == "Closed: 1\n"
+    assert (await lockgate("connections", "close", "n1/0/2")).out == "Closed: 1\n"
     by_pair = await lockgate(
         "connections", "close", "-source", "web", "-destination", "billing", "-format=json"
     )
-    assert by_pair.json == {"closed": ["n1-0-1"]}
-    assert services.fleet.closed == ["n1-0-2", "n1-0-1"]
+    assert by_pair.json == {"closed": ["n1/0/1"]}
+    assert services.fleet.closed == ["n1/0/2", "n1/0/1"]
     assert "no such connection" in (await lockgate("connections", "close", "x", status=1)).err
 
 

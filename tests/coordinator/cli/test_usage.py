@@ -1,8 +1,10 @@
 """How the program is called, and how it says that it was called wrongly."""
 
 import pytest
+import trio
 
 from coordinator.cli.program import _COMMANDS
+from tests.coordinator.cli.conftest import PROGRAM, ROOT
 
 
 async def one_line(ended, text, status=1):
@@ -90,7 +92,7 @@ async def test_the_version_names_the_relay_engine(alone):
     assert "relay engine: " in ended.out
 
 
-@pytest.mark.parametrize("name", sorted({*_COMMANDS} - {"dev"}))
+@pytest.mark.parametrize("name", sorted(_COMMANDS))
 async def test_every_command_has_help_with_examples(name):
     import importlib
 
@@ -107,3 +109,17 @@ async def test_every_command_has_help_with_examples(name):
             commands += [one.get_command(context, n) for n in one.list_commands(context)]
         else:
             assert f"lockgate {name}" in one.help, one.name
+
+
+async def test_without_a_command_there_is_help(alone):
+    ended = await alone()
+    assert (ended.status, ended.err) == (0, "")
+    assert all(f"\n  {name} " in ended.out for name in _COMMANDS)
+
+
+async def test_a_reader_that_has_seen_enough_is_no_error(admin):
+    command = f"{' '.join(PROGRAM)} status -http-addr {admin} | head -c 1"
+    done = await trio.run_process(
+        ["bash", "-o", "pipefail", "-c", command], capture_stderr=True, check=False, cwd=ROOT
+    )
+    assert done.stderr == b""
