@@ -5,7 +5,7 @@ Belongs here: names, help texts, buckets. Never here: when something is counted.
 
 import platform
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from coordinator.rollout import NodeState
 
@@ -16,7 +16,8 @@ _COMPOSE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 class Metrics:
     """Bound handles; each attribute is one metric."""
 
-    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None, *, version: str) -> None:
+        registry = self._registry = registry or CollectorRegistry()
         self.convergence_seconds = Histogram(
             "lockgate_convergence_seconds",
             "From the commit of a change until the last connected node serves it.",
@@ -44,3 +45,7 @@ class Metrics:
         self.nodes = {state: nodes.labels(state.value) for state in NodeState}
         info = Gauge("lockgate_build_info", "Always 1.", ("version", "python"), registry=registry)
         info.labels(version, platform.python_version()).set(1)
+
+    def page(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -7,16 +7,25 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpx
+import msgspec
 import trio
 
 from cluster.errors import LockgateError
-from coordinator.dev.wanted import Request
+from coordinator.dev.wanted import GATEWAY_KINDS, Request
 
 _POLL_SECONDS = 0.05
 
 
 class Refused(LockgateError):
     """The coordinator did not take something that a file asks for."""
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway that the node serves."""
+
+    gateway: str
+    kind: str
+    address: str
 
 
 async def wait_for_coordinator(client: httpx.AsyncClient) -> None:
@@ -49,13 +58,33 @@ async def _put(client: httpx.AsyncClient, path: str, body: dict[str, Any], what:
 
 
 async def wait_for_node(client: httpx.AsyncClient, node: str) -> dict[str, Any]:
-    """Until every worker of the node serves the newest snapshot whole; the node's status."""
+    """Until every worker of the node serves the newest snapshot whole; the node's status.
+
+    Raises `Refused` when no snapshot can be made of what was written, or the node cannot serve it.
+    """
     while True:
         status = (await client.get("/v1/lockgate/status")).json()
-        for found in status["nodes"]:
-            if found["name"] == node and _serves(found, status["generation"]):
+        own = [found for found in status["nodes"] if found["name"] == node]
+        if problems := [*status["problems"], *(p for found in own for p in found["problems"])]:
+            raise Refused("; ".join(problems))
+        for found in own:
+            if _serves(found, status["generation"]):
                 return dict(found)
         await trio.sleep(_POLL_SECONDS)
+
+
+async def gateways_of(client: httpx.AsyncClient, node: str) -> list[Gateway]:
+    """What listens on the node, as the catalog has it."""
+    found = (await client.get(f"/v1/catalog/node-services/{node}")).json() or {}
+    return [
+        Gateway(
+            gateway=service["Service"],
+            kind=service["Kind"],
+            address=f"{service.get('Address') or found['Node']['Address']}:{service['Port']}",
+        )
+        for service in found.get("Services") or ()
+        if service.get("Kind") in GATEWAY_KINDS
+    ]
 
 
 def _serves(node: dict[str, Any], generation: int) -> bool:

@@ -17,9 +17,16 @@ import trio
 from cluster.errors import ConfigError
 from coordinator.dev.places import DRAIN_GRACE_SECONDS, Places, free_port, prepare
 from coordinator.dev.processes import Daemon, Tether
-from coordinator.dev.ready import allow_node, wait_for_coordinator, wait_for_node, write
+from coordinator.dev.ready import (
+    Gateway,
+    allow_node,
+    gateways_of,
+    wait_for_coordinator,
+    wait_for_node,
+    write,
+)
 from coordinator.dev.show import describe, tell
-from coordinator.dev.wanted import Gateway, Request, requests
+from coordinator.dev.wanted import Request, requests
 from coordinator.entries.load import load_files
 
 STOP_SECONDS = DRAIN_GRACE_SECONDS + 4.0
@@ -41,14 +48,12 @@ async def dev(
     places = prepare(workers, state, chance)
     try:
         wanted = requests(loaded.items, places.node_name, lambda: free_port(chance))
-        await _run(places, *wanted, output)
+        await _run(places, wanted, output)
     finally:
         shutil.rmtree(places.root, ignore_errors=True)
 
 
-async def _run(
-    places: Places, writes: tuple[Request, ...], gateways: tuple[Gateway, ...], output: str
-) -> None:
+async def _run(places: Places, writes: tuple[Request, ...], output: str) -> None:
     tether = Tether()
     coordinator = Daemon(
         "coordinator", "coordinator", ["--config", str(places.coordinator_file)], tether
@@ -58,9 +63,9 @@ async def _run(
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_end_at_signal, signals, nursery.cancel_scope)
-                found = await _start(places, writes, coordinator, node, nursery)
+                served, gateways = await _start(places, writes, coordinator, node, nursery)
                 pids = {"coordinator": coordinator.pid, "node": node.pid}
-                shown = describe(places, gateways, found, pids)
+                shown = describe(places, gateways, served, pids)
                 if output == "json":
                     print(json.dumps(shown), flush=True)
                 else:
@@ -78,7 +83,7 @@ async def _start(
     coordinator: Daemon,
     node: Daemon,
     nursery: trio.Nursery,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[Gateway]]:
     transport = httpx.AsyncHTTPTransport(uds=str(places.admin_socket))
     async with httpx.AsyncClient(
         transport=transport, base_url="http://coordinator", timeout=30.0
@@ -90,7 +95,8 @@ async def _start(
         await write(client, writes)
         await node.start()
         nursery.start_soon(node.keep)
-        return await wait_for_node(client, places.node_name)
+        served = await wait_for_node(client, places.node_name)
+        return served, await gateways_of(client, places.node_name)
 
 
 async def _end_at_signal(signals: Any, scope: trio.CancelScope) -> None:

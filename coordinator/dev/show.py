@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from coordinator.dev.places import Places
-from coordinator.dev.wanted import Gateway, Request
+from coordinator.dev.ready import Gateway
+from coordinator.dev.wanted import Request
 
 
 def describe(

@@ -24,18 +24,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     what: str
 
 
-class Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway that this node will serve."""
-
-    gateway: str
-    kind: str
-    address: str
-
-
-def requests(
-    items: Iterable[Item], node: str, find_port: Callable[[], int]
-) -> tuple[tuple[Request, ...], tuple[Gateway, ...]]:
-    """All writes, registrations before entries, and the gateways that listen here."""
+def requests(items: Iterable[Item], node: str, find_port: Callable[[], int]) -> tuple[Request, ...]:
+    """All writes, registrations before entries."""
     items = tuple(items)
     registrations = [*_given(items, node)]
     registrations += _missing(items, registrations, node, find_port)
@@ -49,7 +39,7 @@ def requests(
     writes = [
         Request(path="/v1/catalog/register", body=body, what=_name(body)) for body in registrations
     ]
-    return (*writes, *entries), tuple(_gateways(registrations, node))
+    return (*writes, *entries)
 
 
 def _given(items: Iterable[Item], node: str) -> Iterator[dict[str, Any]]:
@@ -83,18 +73,6 @@ def _missing(
 def _gateway_registration(name: str, kind: str, node: str, port: int) -> dict[str, Any]:
     service = {"ID": name, "Service": name, "Kind": kind, "Address": "127.0.0.1", "Port": port}
     return {"Node": node, "Address": "127.0.0.1", "Service": service}
-
-
-def _gateways(registrations: Iterable[dict[str, Any]], node: str) -> Iterator[Gateway]:
-    for body in registrations:
-        service = body.get("Service") or {}
-        if service.get("Kind") in GATEWAY_KINDS and body["Node"] == node:
-            address = service.get("Address") or body["Address"]
-            yield Gateway(
-                gateway=service["Service"],
-                kind=service["Kind"],
-                address=f"{address}:{service['Port']}",
-            )
 
 
 def _name(body: dict[str, Any]) -> str:

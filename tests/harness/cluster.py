@@ -158,18 +158,18 @@ def lockgate(
     files: dict[str, str],
     *,
     workers: int = 2,
-    wanted: Path | None = None,
     extra: Sequence[str] = (),
 ) -> Iterator[Cluster]:
     """`lockgate dev` over these files, once it serves; its whole group is gone afterwards."""
-    wanted = wanted or directory / "wanted"
+    wanted = directory / "wanted"
     wanted.mkdir(exist_ok=True)
+    given = [str(wanted)] if files else []
     for name, text in files.items():
         (wanted / name).write_text(text)
     log = directory / "lockgate.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*LOCKGATE, "--format", "json", "dev", str(wanted), "--workers", str(workers), *extra],
+            [*LOCKGATE, "--format", "json", "dev", *given, "--workers", str(workers), *extra],
             stdout=subprocess.PIPE,
             stderr=out,
             stdin=subprocess.DEVNULL,

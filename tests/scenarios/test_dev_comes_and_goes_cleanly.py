@@ -66,6 +66,7 @@ def test_state_directory_is_kept_when_named(tmp_path):
     state = tmp_path / "state"
     with lockgate(tmp_path, files, extra=("--state", str(state))) as cluster:
         cluster.ok("config", "read", "-kind", "terminating-gateway", "-name", "egress")
-    with lockgate(tmp_path, {}, wanted=tmp_path / "empty", extra=("--state", str(state))) as again:
+    with lockgate(tmp_path, {}, extra=("--state", str(state))) as again:
+        assert [one["gateway"] for one in again.ready["listeners"]] == ["egress"]
         found = again.json("config", "read", "-kind", "terminating-gateway", "-name", "egress")
         assert found["Name"] == "egress"

@@ -22,7 +22,7 @@ def test_without_an_intention_nobody_gets_in_and_explain_says_why(tmp_path, outs
         explained = cluster.json("explain", "-source", "web", "-destination", "postgres")
         assert explained["allowed"] is False
         assert explained["decision"]["default"] is True
-        denied = {"service": "postgres", "source": "other", "decision": "deny"}
+        denied = {"service": "postgres", "source": "web", "decision": "deny"}
         wait_until(
             "the denial is counted",
             lambda: cluster.metric("lockgate_authorization_decisions_total", **denied),

@@ -50,7 +50,9 @@ def test_curl_fetches_a_hundred_megabytes_over_tls_origination(cluster, sidecar,
     down = {"service": "files", "direction": "down"}
     wait_until(
         "all of it is counted",
-        lambda: cluster.metric("lockgate_connection_bytes_total", **down) > web.large.stat().st_size,
+        lambda: (
+            cluster.metric("lockgate_connection_bytes_total", **down) > web.large.stat().st_size
+        ),
     )
 
 
