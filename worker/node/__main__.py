@@ -14,13 +14,13 @@ import trio
 
 from cluster.bus import EndpointError
 from cluster.errors import ConfigError
-from worker.logs import configure
+from cluster.process.exits import ASKED_TO_STOP, COULD_NOT_BOOT
+from cluster.process.logs import configure
 
 from .app import Node
 from .boot import BootError, prepare
 from .config import MAX_WORKERS, NodeConfig, decode_config
-from .document import read_document
-from .restarts import COULD_NOT_BOOT
+from .document import read_document, with_lines
 
 WORKER = (sys.executable, "-I", "-m", "worker")
 
@@ -41,7 +41,7 @@ def main(arguments: list[str], program: tuple[str, ...] = WORKER) -> int:
     except (BootError, EndpointError) as error:
         print(error, file=sys.stderr)
         return COULD_NOT_BOOT
-    return 0
+    return ASKED_TO_STOP
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,12 +60,16 @@ def _workers(text: str) -> int:
 
 def read_config(path: Path, *, workers: int | None = None) -> NodeConfig:
     """The configuration in a file, `workers` taking precedence. Raises ConfigError."""
-    config = decode_config(
-        read_document(path),
-        file=str(path),
-        host_name=socket.gethostname(),
-        cores=min(len(os.sched_getaffinity(0)), MAX_WORKERS),
-    )
+    document = read_document(path)
+    try:
+        config = decode_config(
+            document.plain,
+            file=str(path),
+            host_name=socket.gethostname(),
+            cores=min(len(os.sched_getaffinity(0)), MAX_WORKERS),
+        )
+    except ConfigError as error:
+        raise ConfigError(with_lines(error.problems, document)) from error
     return config if workers is None else replace(config, workers=workers)
 
 

@@ -22,6 +22,7 @@ import trio
 
 from cluster.bus import ServerBus, serve
 from cluster.messages import Close, Drain, Message, Query
+from cluster.process.tether import wait_until_cut
 from worker.net.sockets import listening_socket
 from worker.settings import WorkerSettings, link_endpoint, render, sockets_path
 
@@ -42,7 +43,6 @@ from .processes import Process, spawn
 from .queries import Queries
 from .reports import Reports
 from .sockets import SocketTable
-from .tether import wait_until_cut
 from .workers import Workers
 
 SURVIVORS_SECONDS = 3.0

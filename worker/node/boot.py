@@ -9,8 +9,9 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.bus import CurveClient, public_key
-from cluster.errors import ConfigError, LockgateError
+from cluster.bus import CurveClient
+from cluster.errors import LockgateError
+from cluster.keyfile import read_key_file
 
 from .config import NodeConfig
 from .http import open_listener
@@ -34,7 +35,7 @@ class Ground:
 
 
 def prepare(config: NodeConfig) -> Ground:
-    """Get everything, or raise BootError."""
+    """Get everything, or raise BootError, or ConfigError for the key file."""
     runtime_dir = config.runtime_dir / _FOLDER
     try:
         _make_private(runtime_dir)
@@ -69,18 +70,12 @@ def _lock(folder: Path) -> int:
 def _curve(config: NodeConfig) -> CurveClient | None:
     if config.bus_key_file is None or not config.coordinators:
         return None
-    path = config.bus_key_file
-    try:
-        if path.stat().st_mode & 0o077:
-            raise BootError(f"{path}: a secret key must not be readable by others: chmod 600")
-        secret = path.read_text().strip()
-        return CurveClient(
-            secret_key=secret, public_key=public_key(secret), server_key=config.coordinator_key
-        )
-    except (OSError, UnicodeError) as error:
-        raise BootError(f"{path}: the key cannot be read: {error}") from error
-    except ConfigError as error:
-        raise BootError(f"{path}: {error}") from error
+    keys = read_key_file(config.bus_key_file)
+    return CurveClient(
+        secret_key=keys.secret_key,
+        public_key=keys.public_key,
+        server_key=config.coordinator_key,
+    )
 
 
 def _metrics_listener(config: NodeConfig) -> socket.socket:

@@ -3,9 +3,9 @@
 Belongs here: the conversation. Never here: applying snapshots (`worker.node.applier`), or anything that
 serving depends on: without a coordinator all goes on, and the status says so.
 
-A coordinator is silent by nature, so the node asks now and then: it says Hello and registers again, which
-is always answered. A coordinator that does not know us any more (it was restarted) refuses, and gets a Hello
-at once.
+The bus tells when the connection breaks, or a peer no longer answers its heartbeats. On each connection the
+node says Hello and registers what its file defines, which is always answered: a coordinator that is connected
+and does not answer is as good as none.
 """
 
 import itertools
@@ -46,14 +46,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """When a coordinator counts as silent."""
+    """When a coordinator counts as silent: not connected, or connected and not answering."""
 
-    first_answer_seconds: float = 5.0
-    ask_seconds: float = 10.0
-    silence_seconds: float = 25.0
+    lost_seconds: float = 5.0
+    answer_seconds: float = 15.0
+    look_seconds: float = 0.25
     status_seconds: float = 1.0
     pause_seconds: float = 0.5
-    #: At least so long between two Hellos, however often we are refused.
+    #: At least so long between two Hellos on one connection, however often we are refused.
     hello_seconds: float = 1.0
 
 
@@ -106,7 +106,6 @@ class CoordinatorLink:
         self._wall_clock = wall_clock
         self._timing = timing or Timing()
         self._bus: ClientBus | None = None
-        self._heard_at = 0.0
         self._said_hello_at = 0.0
         self._complained = False
         self.signing = Signing(self._say)
@@ -122,29 +121,40 @@ class CoordinatorLink:
     async def _talk(self, endpoint: str) -> None:
         """One conversation; returns when the coordinator has been silent for too long."""
         async with connect(endpoint, curve=self._curve) as bus, trio.open_nursery() as nursery:
-            self._bus, self._complained = bus, False
-            connected_at = self._heard_at = trio.current_time()
-            nursery.start_soon(self._listen, bus, endpoint, nursery)
+            self._bus, self.endpoint, self._complained = bus, endpoint, False
+            nursery.start_soon(self._introduce_always, bus)
+            nursery.start_soon(self._listen, bus, nursery)
             nursery.start_soon(self._report_status, bus)
-            nursery.start_soon(self._introduce, bus)
-            await self._until_silent(bus, connected_at)
+            await self._until_silent(bus)
             nursery.cancel_scope.cancel()
-        _log.warning("coordinator silent", endpoint=endpoint, was_heard=self.is_up)
-        self._bus, self.endpoint, self.is_up = None, "", False
-        self.signing.stop()
+        _log.warning("coordinator silent", endpoint=endpoint)
+        self._bus, self.endpoint = None, ""
+        self._down()
 
-    async def _until_silent(self, bus: ClientBus, connected_at: float) -> None:
+    async def _until_silent(self, bus: ClientBus) -> None:
         timing = self._timing
+        connected_at = trio.current_time()
         while True:
-            patience = timing.silence_seconds if self.is_up else timing.first_answer_seconds
-            silent_at = self._heard_at + patience
-            if trio.current_time() >= silent_at:
+            await trio.sleep(timing.look_seconds)
+            now = trio.current_time()
+            if not bus.link.is_connected:
+                self._down()
+                if now - connected_at >= timing.lost_seconds:
+                    return
+                continue
+            connected_at = now
+            if self.is_up:
+                self.confirmed_at = self._wall_clock()
+            elif now - self._said_hello_at >= timing.answer_seconds:
                 return
-            ask_at = max(self._heard_at, self._said_hello_at) + timing.ask_seconds
-            if trio.current_time() >= ask_at:
-                with trio.move_on_at(silent_at):
-                    await self._introduce(bus)
-            await trio.sleep_until(min(silent_at, ask_at))
+
+    async def _introduce_always(self, bus: ClientBus) -> None:
+        """On each connection: the coordinator may have been restarted."""
+        seen = 0
+        while True:
+            seen = await bus.wait_connected(seen)
+            self._down()
+            await self._introduce(bus)
 
     async def _introduce(self, bus: ClientBus) -> None:
         """Say who we are and what we have, and register what our configuration file defines."""
@@ -166,29 +176,35 @@ class CoordinatorLink:
         timing = self._timing
         while True:
             version = self._handlers.version()
-            await bus.send(pack(self._handlers.status()))
+            if self.is_up:
+                await bus.send(pack(self._handlers.status()))
             await trio.sleep(timing.status_seconds / 10)
             with trio.move_on_after(timing.status_seconds * 0.9):
                 await self._handlers.changed(version)
 
-    async def _listen(self, bus: ClientBus, endpoint: str, nursery: trio.Nursery) -> None:
+    async def _listen(self, bus: ClientBus, nursery: trio.Nursery) -> None:
         async for body in bus:
             try:
                 message = unpack(body)
             except WireError as error:
                 await self._complain(bus, str(error))
                 continue
-            self._heard(endpoint)
+            self._up()
             await self._take(bus, message, nursery)
 
-    def _heard(self, endpoint: str) -> None:
-        self._heard_at = trio.current_time()
-        self.confirmed_at = self._wall_clock()
+    def _up(self) -> None:
+        """A coordinator has said something."""
         if not self.is_up:
-            self.endpoint = endpoint
             self.is_up = True
+            self.confirmed_at = self._wall_clock()
             self.signing.start()
-            _log.info("coordinator connected", endpoint=endpoint)
+            _log.info("coordinator connected", endpoint=self.endpoint)
+
+    def _down(self) -> None:
+        """Nobody answers: what was asked will not be answered."""
+        if self.is_up:
+            self.is_up = False
+            self.signing.stop()
 
     async def _complain(self, bus: ClientBus, reason: str) -> None:
         """Once in a conversation: the next message would be no better."""

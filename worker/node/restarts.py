@@ -10,9 +10,7 @@ would fail in the same way again, so it waits long.
 from dataclasses import dataclass
 from enum import Enum, unique
 
-ASKED_TO_STOP = 0
-BUG = 1
-COULD_NOT_BOOT = 78
+from cluster.process.exits import ASKED_TO_STOP, COULD_NOT_BOOT
 
 
 @unique

@@ -13,6 +13,8 @@ from pathlib import Path
 import structlog
 import trio
 
+from cluster.process.exits import BUG
+
 from . import restarts
 from .fleet import Fleet
 from .processes import Identity, Process, find, read_records, write_records
@@ -93,7 +95,7 @@ class Workers:
         """Wait for the end of a worker; returns its exit status, None if that is not to be had."""
         process = self._fleet.member(index).process
         if process is None:
-            return restarts.BUG
+            return BUG
         code = await process.wait()
         process.close()
         self._fleet.ended(index)
