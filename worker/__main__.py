@@ -8,12 +8,12 @@ import sys
 
 import trio
 
+from cluster.bus import EndpointError
 from cluster.errors import ConfigError
+from cluster.process.exits import ASKED_TO_STOP, COULD_NOT_BOOT
+from cluster.process.logs import configure
 from worker.app import Worker
-from worker.logs import configure
 from worker.settings import parse
-
-EXIT_COULD_NOT_BOOT = 78
 
 
 def main(arguments: list[str]) -> int:
@@ -24,12 +24,12 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = parse(options.settings)
-    except ConfigError as error:
+        configure(settings.log_level, settings.log_format, worker=settings.index)
+        trio.run(Worker(settings).run, options.tether)
+    except (ConfigError, EndpointError) as error:
         print(error, file=sys.stderr)
-        return EXIT_COULD_NOT_BOOT
-    configure(settings.log_level, settings.log_format, worker=settings.index)
-    trio.run(Worker(settings).run, options.tether)
-    return 0
+        return COULD_NOT_BOOT
+    return ASKED_TO_STOP
 
 
 if __name__ == "__main__":

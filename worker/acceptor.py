@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from enum import Enum, auto, unique
 
 import structlog
 import trio
@@ -18,65 +19,119 @@ log = structlog.get_logger()
 
 #: Accept errors that say "not now" about this host, not something about us (accept(2)).
 _OVERLOADED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-#: Errors of a connection that died in the queue: take the next one.
-_DEAD_IN_QUEUE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR})
+#: Errors of a connection that died in the queue, network errors among them: take the next one.
+_DEAD_IN_QUEUE = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EPROTO,
+        errno.EPERM,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.ENONET,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+    }
+)
 _BATCH = 64
+#: The longest queue that a kernel keeps for us: as many batches empty it.
+_MOST_BATCHES = 4096 // _BATCH
 _PAUSE_SECONDS = 0.1
 
 #: Starts serving a connection; False says that it is to be shed.
 Admit = Callable[[socket.socket], bool]
 
 
+@unique
+class Batch(Enum):
+    """How a batch of accepts ended."""
+
+    EMPTY = auto()  # nobody waits any more
+    FULL = auto()  # there may be more
+    OVERLOADED = auto()  # no descriptor or memory for the next one
+
+
 class Acceptor:
-    """Accepts from `sock` (non-blocking) for as long as `run` runs."""
+    """Accepts from `sock` (non-blocking) for as long as `run` runs. `shed` is called for each one refused."""
 
     def __init__(self, sock: socket.socket, admit: Admit, shed: Callable[[], None]) -> None:
         self.sock = sock
         self._admit = admit
         self._shed = shed
         self._spare = _spare_descriptor()
+        self._is_overloaded = False
 
     async def run(self) -> None:
         """Accept in batches; pause after an overload, so that the host can recover."""
         try:
+            # The socket may have been given up and closed before this task had its first turn.
+            await trio.lowlevel.checkpoint_if_cancelled()
             while True:
                 await trio.lowlevel.wait_readable(self.sock)
-                if not self.accept_batch():
+                if self.accept_batch() is Batch.OVERLOADED:
                     await trio.sleep(_PAUSE_SECONDS)
         finally:
             self._drop_spare()
 
-    def accept_batch(self) -> bool:
-        """Accept what is there, up to a batch; False after an overload."""
+    def accept_waiting(self) -> None:
+        """Accept all that the kernel has queued, and wait for nobody."""
+        for _ in range(_MOST_BATCHES):
+            if self.accept_batch() is not Batch.FULL:
+                return
+
+    def accept_batch(self) -> Batch:
+        """Accept what is there, up to a batch."""
         for _ in range(_BATCH):
             try:
-                client, _ = self.sock.accept()
+                client = self._accept()
             except BlockingIOError:
-                return True
+                return Batch.EMPTY
             except OSError as error:
-                if error.errno in _DEAD_IN_QUEUE:
-                    continue
                 if error.errno not in _OVERLOADED:
                     raise
                 self._overloaded(error)
-                return False
-            if not self._admit(client):
-                self._shed()
-                reset(client)
-        return True
+                return Batch.OVERLOADED
+            if client is not None:
+                self._recovered()
+                if not self._admit(client):
+                    self._refuse(client)
+        return Batch.FULL
+
+    def _accept(self) -> socket.socket | None:
+        """The next connection, None for one that died while it waited. Raises OSError."""
+        try:
+            return self.sock.accept()[0]
+        except OSError as error:
+            if error.errno not in _DEAD_IN_QUEUE:
+                raise
+            return None
+
+    def _recovered(self) -> None:
+        if self._is_overloaded:
+            self._is_overloaded = False
+            log.info("accepting again")
 
     def _overloaded(self, error: OSError) -> None:
-        """Out of descriptors: spend the spare one on telling a caller no, rather than let it wait."""
-        log.warning("cannot accept", error=error.strerror, errno=error.errno)
-        self._shed()
+        """Out of descriptors: spend the spare one on telling callers no, rather than let them wait."""
+        if not self._is_overloaded:
+            self._is_overloaded = True
+            log.warning("cannot accept: shedding", error=error.strerror, errno=error.errno)
         if self._drop_spare():
-            try:
-                client, _ = self.sock.accept()
-            except OSError as still:
-                log.debug("the spare descriptor did not help", error=still.strerror)
-            else:
-                reset(client)
+            self._shed_batch()
         self._spare = _spare_descriptor()
+
+    def _shed_batch(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                client = self._accept()
+            except OSError:
+                return  # nobody waits any more, or the spare descriptor was not what is lacking
+            if client is not None:
+                self._refuse(client)
+
+    def _refuse(self, client: socket.socket) -> None:
+        self._shed()
+        reset(client)
 
     def _drop_spare(self) -> bool:
         spare, self._spare = self._spare, None

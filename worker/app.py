@@ -19,7 +19,6 @@ import structlog
 import trio
 
 from cluster.bus import connect
-from cluster.reasons import End, RevocationCause
 from worker import connection, descriptors
 from worker.control import Control
 from worker.current import Current
@@ -27,9 +26,10 @@ from worker.dial import Dialer
 from worker.gateways import mesh, terminating
 from worker.gateways.inbound import World
 from worker.listeners import Listeners
-from worker.live import Live, expired
+from worker.live import Live
 from worker.relay.probe import choose
 from worker.settings import WorkerSettings
+from worker.sweeper import sweep
 from worker.telemetry.metrics import Metrics
 from worker.view.compile import Workshop
 from worker.view.contexts import ServerContexts
@@ -37,7 +37,7 @@ from worker.view.view import GatewayView, MeshView, View
 
 log = structlog.get_logger()
 
-SWEEP_SECONDS = 1.0
+FAREWELL_SECONDS = 0.5
 LAG_SECONDS = 0.5
 
 
@@ -64,31 +64,34 @@ class Worker:
         )
         self.incarnation = secrets.token_hex(8)
         self._serving: trio.Nursery
+        self._control: Control
         self._draining = trio.Event()
-        self._grace_seconds = settings.limits.drain_grace_seconds
         index = str(settings.index)
         self.metrics.engine_info.labels(index, self.world.engine.name).set(1)
 
     async def run(self, tether: int | None) -> None:
         """Serve until drained or told to stop; returns when the last connection has ended."""
-        async with trio.open_nursery() as around:
+        async with connect(self.settings.link_endpoint) as bus, trio.open_nursery() as around:
             async with trio.open_nursery() as serving:
                 self._serving = serving
-                listeners = Listeners(serving, self._admit, self._shed)
-                control = self._control(listeners)
-                around.start_soon(self._link, control)
+                listeners = Listeners(serving, self._admit, _shed)
+                self._control = control = self._new_control(listeners)
+                around.start_soon(control.run, bus)
                 around.start_soon(self._follow_descriptors, listeners, control)
-                around.start_soon(self._sweep)
+                around.start_soon(sweep, self.world)
                 around.start_soon(self._watch_loop_lag)
                 around.start_soon(self._watch_signals)
                 if tether is not None:
                     around.start_soon(_watch_tether, tether, around.cancel_scope)
-                await self._draining.wait()
-                listeners.stop_accepting()
-                serving.cancel_scope.deadline = trio.current_time() + self._grace_seconds
+                try:
+                    await self._draining.wait()
+                finally:
+                    listeners.stop_accepting()
+            with trio.move_on_after(FAREWELL_SECONDS):
+                await control.farewell(bus)
             around.cancel_scope.cancel()
 
-    def _control(self, listeners: Listeners) -> Control:
+    def _new_control(self, listeners: Listeners) -> Control:
         shop = Workshop(node=self.settings.node, metrics=self.metrics, contexts=ServerContexts())
         return Control(
             self.world,
@@ -100,28 +103,18 @@ class Worker:
         )
 
     def _drain(self, grace_seconds: float) -> None:
-        """Stop accepting; a second call ends what is left at once."""
-        if self._draining.is_set():
-            self._serving.cancel_scope.cancel()
-        self._grace_seconds = grace_seconds
+        """Stop accepting and give connections so long; asked again, the nearer end counts."""
+        scope = self._serving.cancel_scope
+        scope.deadline = min(scope.deadline, trio.current_time() + grace_seconds)
+        self._control.announce_draining()
         self._draining.set()
 
     def _admit(self, sock: socket.socket, gateway: GatewayView) -> bool:
         limit = self.settings.limits.max_connections
         if limit is not None and len(self.world.live) >= limit:
             return False
-        sock.setblocking(False)
-        self._serving.start_soon(connection.run, sock, _entrance(gateway), self.world)
+        connection.start(self._serving, sock, entrance_of(gateway), self.world)
         return True
-
-    def _shed(self) -> None:
-        meters = self.metrics.service("", "", "")
-        meters.opened.inc()
-        meters.closed(End.OVERLOAD).inc()
-
-    async def _link(self, control: Control) -> None:
-        async with connect(self.settings.link_endpoint) as bus:
-            await control.run(bus)
 
     async def _follow_descriptors(self, listeners: Listeners, control: Control) -> None:
         await descriptors.follow(
@@ -134,16 +127,6 @@ class Worker:
             connected=control.greet,
         )
 
-    async def _sweep(self) -> None:
-        """Once a second: bytes of living connections into the metrics, and expired callers out."""
-        while True:
-            await trio.sleep(SWEEP_SECONDS)
-            for entry in self.world.live:
-                entry.count_bytes()
-            for entry in expired(self.world.live, self.world.wall_clock()):
-                entry.end(End.CERTIFICATE_EXPIRED)
-                self.metrics.revoked[RevocationCause.EXPIRY].inc()
-
     async def _watch_loop_lag(self) -> None:
         lag = self.metrics.loop_lag_seconds.labels(str(self.settings.index))
         while True:
@@ -152,12 +135,15 @@ class Worker:
             lag.set(trio.current_time() - due)
 
     async def _watch_signals(self) -> None:
+        """The first asks to leave, the second to leave at once."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            grace_seconds = self.settings.limits.drain_grace_seconds
             async for _ in signals:
-                self._drain(self.settings.limits.drain_grace_seconds)
+                self._drain(grace_seconds)
+                grace_seconds = 0.0
 
 
-def _entrance(gateway: GatewayView) -> connection.Entrance:
+def entrance_of(gateway: GatewayView) -> connection.Entrance:
     """The kind of a gateway, chosen once: from here on there is only the coroutine."""
     serve = (
         partial(mesh.serve, view=gateway)
@@ -173,10 +159,21 @@ def _entrance(gateway: GatewayView) -> connection.Entrance:
     )
 
 
+def _shed(gateway: GatewayView) -> None:
+    connection.shed(gateway.unrouted)
+
+
 async def _watch_tether(descriptor: int, scope: trio.CancelScope) -> None:
-    """The other end of this pipe is held by whoever may not be outlived."""
-    async with trio.lowlevel.FdStream(descriptor) as pipe:
-        while await pipe.receive_some(1):
-            pass
+    """The other end of this pipe is held by whoever may not be outlived; nothing is ever written to it.
+
+    So readiness is its end. It is not read from: its flags and bytes are shared with every process that
+    inherited it, so a read could block. A descriptor that cannot be watched is an error in the log, and the
+    worker serves on.
+    """
+    try:
+        await trio.lowlevel.wait_readable(descriptor)
+    except OSError as error:
+        log.error("cannot watch the tether", descriptor=descriptor, reason=error.strerror)
+        return
     log.info("the tether is cut: leaving")
     scope.cancel()

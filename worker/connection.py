@@ -31,6 +31,7 @@ _ABORT = frozenset(
         End.CERTIFICATE_EXPIRED,
         End.CLOSED_BY_OPERATOR,
         End.DRAINED,
+        End.OVERLOAD,
         End.INTERNAL,
     }
 )
@@ -49,23 +50,35 @@ class Entrance:
     serve: Callable[[Inbound], Awaitable[End]]
 
 
-async def run(sock: socket.socket, entrance: Entrance, world: World) -> None:
-    """Carry one accepted connection from its first byte to its account; nothing gets past this frame."""
+def start(nursery: trio.Nursery, sock: socket.socket, entrance: Entrance, world: World) -> None:
+    """Carry an accepted connection in a task of its own; in the register before this returns."""
+    sock.setblocking(False)
     entry = world.live.add(
         gateway=entrance.gateway,
         kind=entrance.kind,
         generation=world.current.view.generation,
         started=world.clock(),
     )
-    inbound = Inbound(sock=sock, entry=entry, world=world)
+    nursery.start_soon(run, Inbound(sock=sock, entry=entry, world=world), entrance)
+
+
+def shed(unrouted: ServiceMeters) -> None:
+    """Count a connection that was refused at the door."""
+    unrouted.opened.inc()
+    unrouted.closed(End.OVERLOAD).inc()
+
+
+async def run(inbound: Inbound, entrance: Entrance) -> None:
+    """From the first byte to the account; nothing gets past this frame."""
+    entry, world = inbound.entry, inbound.world
     end = End.DRAINED  # what it is when the worker itself is cancelled
     try:
         end = await _ending(inbound, entrance)
     finally:
         if end in _ABORT:
-            reset(sock)
+            reset(inbound.sock)
         else:
-            sock.close()
+            inbound.sock.close()
         world.live.remove(entry)
         _account(entry, end, entrance, world)
 

@@ -3,12 +3,14 @@
 Belongs here: what a worker says to its node and when. Never here: how a view is compiled, or traffic.
 
 Everything that can fail comes before the swap, and the swap cannot fail. On any doubt the old view stays,
-and the node is told why. The node may die and come back: the socket reconnects by itself and the worker
-says Hello again, while its connections go on.
+and the node is told why. Decoding and compiling take place in a thread, one message at a time, so that
+connections go on meanwhile; the swap is this task's. The node may die and come back: the worker says Hello
+on each connection, while its own connections go on.
 """
 
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 import trio
@@ -47,6 +49,8 @@ log = structlog.get_logger()
 
 STATUS_SECONDS = 1.0
 METRICS_EVERY = 2  #: statuses for each push of metrics
+#: After the node refused a message it may want to know who we are.
+_AFTER_REFUSAL_SECONDS = 1.0
 
 
 class Control:
@@ -73,48 +77,87 @@ class Control:
         self._have: SnapshotId | None = None
         self._leaves: dict[str, Leaf] = {}
         self._greet = trio.Event()
+        self._greeted = 0  # the connection, by number, on which the node knows us
+        self._news = trio.Event()
+        self._refused = trio.Event()
 
     def greet(self) -> None:
         """Say Hello again: the node may be a new one."""
         self._greet.set()
 
+    def announce_draining(self) -> None:
+        """Tell the node at once, so that siblings accept in this worker's place."""
+        self._draining = True
+        self._news.set()
+
     async def run(self, bus: ClientBus) -> None:
         """Serve the link until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._say_hello, bus)
+            nursery.start_soon(self._greet_each_connection, bus)
+            nursery.start_soon(self._greet_after_refusals)
+            nursery.start_soon(self._introduce, bus)
             nursery.start_soon(self._report, bus)
             async for body in bus:
-                try:
-                    answer = self._take(unpack(body))
-                except WireError as error:
-                    log.error("the node sent something unknown", error=str(error))
-                    answer = Refusal(reason=str(error))
+                answer = await self._answer(body)
                 if answer is not None:
                     await bus.send(pack(answer))
+                if isinstance(answer, Ack):
+                    self._news.set()
 
-    async def _say_hello(self, bus: ClientBus) -> None:
+    async def farewell(self, bus: ClientBus) -> None:
+        """The last account, before the process ends; nothing if nobody is there to hear it."""
+        if self._is_known(bus):
+            await bus.send(pack(self.status()))
+            await bus.send(pack(self._metrics()))
+
+    async def _greet_each_connection(self, bus: ClientBus) -> None:
+        seen = 0
         while True:
-            self._greet = trio.Event()
-            held = self._encoded.manifest if self._encoded else {}
-            index = str(self._world.settings.index)
-            hello = Hello(
-                sender=index,
-                incarnation=self._incarnation,
-                software=f"python {platform.python_version()}",
-                have=self._have,
-                held=held,
-            )
-            await bus.send(pack(hello))
+            seen = await bus.wait_connected(seen)
+            self.greet()
+
+    async def _greet_after_refusals(self) -> None:
+        while True:
+            await self._refused.wait()
+            await trio.sleep(_AFTER_REFUSAL_SECONDS)
+            self._refused = trio.Event()
+            self.greet()
+
+    async def _introduce(self, bus: ClientBus) -> None:
+        while True:
             await self._greet.wait()
+            self._greet = trio.Event()
+            connection = await bus.wait_connected()
+            await bus.send(pack(self._hello()))
+            self._greeted = connection
+            self._news.set()
+
+    def _hello(self) -> Hello:
+        return Hello(
+            sender=str(self._world.settings.index),
+            incarnation=self._incarnation,
+            software=f"python {platform.python_version()}",
+            have=self._have,
+            held=self._encoded.manifest if self._encoded else {},
+        )
+
+    def _is_known(self, bus: ClientBus) -> bool:
+        return bus.link.is_connected and bus.link.connections == self._greeted
 
     async def _report(self, bus: ClientBus) -> None:
-        count = 0
+        """Status on news and every second, metrics now and then; not while the node is away."""
+        next_metrics = 0
         while True:
-            await bus.send(pack(self.status()))
-            if count % METRICS_EVERY == 0:
-                await bus.send(pack(self._metrics()))
-            count += 1
-            await trio.sleep(STATUS_SECONDS)
+            self._news = trio.Event()
+            if self._is_known(bus):
+                await bus.send(pack(self.status()))
+                if next_metrics <= 0:
+                    await bus.send(pack(self._metrics()))
+                    next_metrics = METRICS_EVERY
+            with trio.move_on_after(STATUS_SECONDS):
+                await self._news.wait()
+                continue
+            next_metrics -= 1
 
     def status(self) -> WorkerStatus:
         view = self._world.current.view
@@ -131,36 +174,42 @@ class Control:
         registry = self._world.metrics.registry
         return Metrics(index=self._world.settings.index, families=families(registry))
 
-    def _take(self, message: Message) -> Message | None:
+    async def _answer(self, body: bytes) -> Message | None:
+        try:
+            return await self._take(unpack(body))
+        except WireError as error:
+            log.error("the node sent something unknown", error=str(error))
+            return Refusal(reason=str(error))
+
+    async def _take(self, message: Message) -> Message | None:
         """Act on one message of the node; what to answer."""
         match message:
             case Offer():
-                return self._offer(message)
+                return await self._offer(message)
             case Keys():
-                return self._keys(message)
+                return await self._keys(message)
             case Query():
                 return self._query(message)
             case Close():
                 self._close(message)
             case Drain():
-                self._draining = True
                 self._drain(message.grace_seconds)
-                return self.status()
             case Refusal():
                 log.error("the node refused a message", reason=message.reason)
+                self._refused.set()
             case _:
                 raise WireError(f"a worker does not take {type(message).__name__}")
         return None
 
-    def _offer(self, offer: Offer) -> Ack | Nack:
+    async def _offer(self, offer: Offer) -> Ack | Nack:
         started = self._world.clock()
         if self._have is not None and offer.id.digest == self._have.digest:
             self._have = offer.id
+            self._swap(replace(self._world.current.view, id=offer.id))
             return Ack(id=offer.id)
         try:
             encoded = assemble(offer.manifest, offer.sections, self._encoded)
-            snapshot = decode_snapshot(encoded, offer.id.digest)
-            view = compile_view(self._shop, offer.id, snapshot, self._leaves)
+            view = await self._compiled(encoded, offer.id, self._leaves)
         except SnapshotRejected as rejected:
             log.error("snapshot rejected", id=str(offer.id), reason=str(rejected))
             return Nack(id=offer.id, problems=rejected.problems)
@@ -173,22 +222,35 @@ class Control:
         self._world.metrics.apply_seconds.observe(self._world.clock() - started)
         return Ack(id=offer.id)
 
-    def _keys(self, keys: Keys) -> WorkerStatus | None:
+    async def _keys(self, keys: Keys) -> WorkerStatus | None:
         """New leaves: compile the snapshot that is served once more."""
         self._leaves = {leaf.uri: leaf for leaf in keys.leaves}
         if self._encoded is None or self._have is None:
             return None
-        snapshot = decode_snapshot(self._encoded, self._have.digest)
-        self._swap(compile_view(self._shop, self._have, snapshot, self._leaves))
+        self._swap(await self._compiled(self._encoded, self._have, self._leaves))
         return self.status()
 
+    async def _compiled(
+        self, encoded: Encoded, snapshot_id: SnapshotId, leaves: dict[str, Leaf]
+    ) -> View:
+        """Raises `SnapshotRejected`."""
+
+        def compiled() -> View:
+            snapshot = decode_snapshot(encoded, snapshot_id.digest)
+            return compile_view(self._shop, snapshot_id, snapshot, leaves)
+
+        return await trio.to_thread.run_sync(compiled)
+
     def _swap(self, view: View) -> None:
+        """From here on `view` holds; whom it no longer permits is out."""
         world = self._world
+        for problem in view.problems:
+            log.error("a service cannot be served", reason=str(problem))
         world.current.swap(view)
         self._listeners.serve(view)
-        for entry in revoked(world.live, view.policies):
-            entry.end(End.INTENTION_REVOKED)
-            world.metrics.revoked[RevocationCause.INTENTION].inc()
+        for entry in revoked(world.live, view.policy_of):
+            if entry.end(End.INTENTION_REVOKED):
+                world.metrics.revoked[RevocationCause.INTENTION].inc()
         index = str(world.settings.index)
         world.metrics.snapshot_generation.labels(index).set(view.generation)
 
@@ -200,5 +262,5 @@ class Control:
 
     def _close(self, close: Close) -> None:
         for entry in close_ids(self._world.live, close.connections, self._world.settings):
-            entry.end(close.end)
-            self._world.metrics.revoked[RevocationCause.OPERATOR].inc()
+            if entry.end(close.end):
+                self._world.metrics.revoked[RevocationCause.OPERATOR].inc()

@@ -10,20 +10,25 @@ port, and for a while those of a sibling that is being replaced.
 import socket
 from collections.abc import Callable, Mapping
 
+import structlog
 import trio
 
 from worker.acceptor import Acceptor
 from worker.descriptors import Slot
 from worker.view.view import GatewayView, View
 
+log = structlog.get_logger()
+
 #: Starts serving an accepted connection; False says that there are too many, and it is to be shed.
 Admit = Callable[[socket.socket, GatewayView], bool]
+#: Counts a connection of a gateway that was refused at the door.
+Shed = Callable[[GatewayView], None]
 
 
 class Listeners:
     """The sockets of this worker, and an accept loop for each that the view has a gateway for."""
 
-    def __init__(self, nursery: trio.Nursery, admit: Admit, shed: Callable[[], None]) -> None:
+    def __init__(self, nursery: trio.Nursery, admit: Admit, shed: Shed) -> None:
         self._nursery = nursery
         self._admit = admit
         self._shed = shed
@@ -37,19 +42,32 @@ class Listeners:
         return dict(self._sockets)
 
     def assign(self, slots: Mapping[Slot, socket.socket | None]) -> None:
-        """Accept from exactly these; a socket comes with each slot that is not held yet."""
+        """Accept from exactly these; a socket comes with each slot that is not held yet.
+
+        A socket for a slot that is held takes its place. What waits in the queue of one that is closed
+        here is not lost: the node has a descriptor of it too.
+        """
         for slot in self._sockets.keys() - slots.keys():
-            self._stop(slot)
-            self._sockets.pop(slot).close()
+            self._give_up(slot)
         for slot, sock in slots.items():
-            if sock is None:
-                continue
-            if slot in self._sockets:  # the node means the new one
-                self._stop(slot)
-                self._sockets[slot].close()
-            sock.setblocking(False)
-            self._sockets[slot] = sock
+            if sock is not None:
+                self._take(slot, sock)
+            elif slot not in self._sockets:
+                log.warning("the node thinks that this socket is here", slot=str(slot))
         self._reconcile()
+
+    def _take(self, slot: Slot, sock: socket.socket) -> None:
+        if self._closed:
+            sock.close()
+            return
+        self._give_up(slot)
+        sock.setblocking(False)
+        self._sockets[slot] = sock
+
+    def _give_up(self, slot: Slot) -> None:
+        self._stop(slot)
+        if sock := self._sockets.pop(slot, None):
+            sock.close()
 
     def serve(self, view: View) -> None:
         """Follow a new view: listeners may have come, gone or changed their gateway."""
@@ -59,13 +77,11 @@ class Listeners:
     def stop_accepting(self) -> None:
         """For draining: take what the kernel has queued for us, then close for good."""
         self._closed = True
-        for slot, sock in self._sockets.items():
+        for slot in tuple(self._sockets):
             if slot in self._loops:
                 acceptor, _ = self._loops[slot]
-                acceptor.accept_batch()
-            self._stop(slot)
-            sock.close()
-        self._sockets.clear()
+                acceptor.accept_waiting()
+            self._give_up(slot)
 
     def _reconcile(self) -> None:
         for slot, sock in self._sockets.items():
@@ -80,7 +96,11 @@ class Listeners:
             gateway = self._gateway(slot)
             return gateway is not None and self._admit(client, gateway)
 
-        acceptor, scope = Acceptor(sock, admit, self._shed), trio.CancelScope()
+        def shed() -> None:
+            if gateway := self._gateway(slot):
+                self._shed(gateway)
+
+        acceptor, scope = Acceptor(sock, admit, shed), trio.CancelScope()
         self._loops[slot] = acceptor, scope
         self._nursery.start_soon(_run, acceptor, scope)
 

@@ -6,7 +6,8 @@ itself (`cluster.authorize`). The present comes in as an argument.
 An entry is ended by writing the reason down and then waking its task: whoever comes first is right.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from cluster.authorize import DestinationPolicy, Permit
@@ -62,8 +63,10 @@ class Entry:
         self._counted_down = 0
 
     def on_end(self, cancel: Callable[[], None]) -> None:
-        """How to wake the connection's task while it does not relay."""
+        """How to wake the connection's task while it does not relay; at once if it was ended already."""
         self._cancel = cancel
+        if self.ended_by is not None:
+            cancel()
 
     def routed(self, service: ServiceName, server_name: str, meters: ServiceMeters) -> None:
         """The hello named a service: from now on it is counted there."""
@@ -73,15 +76,16 @@ class Entry:
         meters.opened.inc()
         meters.active.inc()
 
-    def end(self, reason: End) -> None:
-        """End this connection, now; the first reason stands."""
+    def end(self, reason: End) -> bool:
+        """End this connection, now. The first reason stands: True if it is this one."""
         if self.ended_by is not None:
-            return
+            return False
         self.ended_by = reason
         if self.state == "relay":
             self.flow.kill(reason)
         else:
             self._cancel()
+        return True
 
     def count_bytes(self) -> None:
         """Add what moved since the last call, so that a connection of hours is seen while it lives."""
@@ -154,15 +158,15 @@ class Live:
 
 
 def revoked(
-    entries: Iterable[Entry], policies: Mapping[ServiceName, DestinationPolicy]
+    entries: Iterable[Entry], policy_of: Callable[[ServiceName], DestinationPolicy]
 ) -> tuple[Entry, ...]:
-    """The entries whose permit no longer holds, exactly; a destination without a policy keeps its own."""
+    """The entries whose permit no longer holds, exactly, whether or not the route is still there."""
+    policy = cache(policy_of)
     return tuple(
         entry
         for entry in entries
         if entry.permit is not None
-        and (policy := policies.get(entry.permit.destination)) is not None
-        and not policy.decide(entry.permit.source).allowed
+        and not policy(entry.permit.destination).decide(entry.permit.source).allowed
     )
 
 

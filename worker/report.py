@@ -15,7 +15,7 @@ MAX_PAGE = 1000
 
 def connections_page(live: Live, query: Query, settings: WorkerSettings, now: float) -> Answer:
     """One page of live connections, narrowed by `source` and `destination` where given."""
-    if query.cursor and not query.cursor.isdigit():
+    if query.cursor and not _is_number(query.cursor):
         return Answer(request=query.request, error=f"{query.cursor!r} is not a cursor")
     limit = max(1, min(query.limit, MAX_PAGE))
     entries = live.page(int(query.cursor or 0), limit)
@@ -41,5 +41,10 @@ def close_ids(live: Live, ids: Iterable[str], settings: WorkerSettings) -> Itera
     own = f"{settings.node}/{settings.index}/"
     for identifier in ids:
         number = identifier.removeprefix(own)
-        if number != identifier and number.isdigit() and (entry := live.get(int(number))):
+        if number != identifier and _is_number(number) and (entry := live.get(int(number))):
             yield entry
+
+
+def _is_number(text: str) -> bool:
+    """Whether `int` takes it: the digits are ASCII, and few."""
+    return text.isascii() and text.isdigit() and len(text) < 20

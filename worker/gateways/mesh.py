@@ -12,16 +12,10 @@ from worker.view.view import MeshView
 
 async def serve(inbound: Inbound, view: MeshView) -> End:
     """Carry one connection, its ClientHello first, to an instance of the service that the SNI names."""
-    world, entry = inbound.world, inbound.entry
     hello = await steps.hello(inbound)
     target = view.table.find(hello.server_name)
     if target is None:
         raise await steps.no_route(inbound, hello.server_name)
-    entry.routed(target.service, hello.server_name, target.meters)
+    inbound.entry.routed(target.service, hello.server_name, target.meters)
     upstream, _ = await steps.dial(inbound, target.endpoints, target.connect_timeout_seconds)
-    with upstream:
-        world.metrics.total_seconds.observe(world.clock() - inbound.entry.started)
-        entry.state = "relay"
-        return await world.engine.run(
-            PlainLeg(inbound.sock), PlainLeg(upstream), entry.flow, world.relay_limits
-        )
+    return await steps.relay(inbound, PlainLeg(inbound.sock), PlainLeg(upstream))

@@ -1,4 +1,4 @@
-"""The steps that gateway kinds share: read the hello, choose and dial an endpoint.
+"""The steps that gateway kinds share: read the hello, choose and dial an endpoint, relay.
 
 Belongs here: one step each, with its time measured and its refusal answered. Never here: the order of steps,
 which is what a gateway kind is.
@@ -14,6 +14,7 @@ from worker.dial import Address
 from worker.gateways.inbound import Inbound
 from worker.hello import Hello, HelloRefused
 from worker.hello import read as read_hello
+from worker.net.leg import Leg
 from worker.net.refuse import refuse
 from worker.tls.alerts import refusal
 
@@ -60,3 +61,20 @@ async def dial(
     endpoint = next(e for e in chosen if (e.address, e.port) == (at.host, at.port))
     inbound.entry.endpoint = endpoint
     return sock, endpoint
+
+
+async def relay(inbound: Inbound, client: Leg, upstream: Leg) -> End:
+    """Carry bytes both ways until it is over; closes `upstream`.
+
+    A relay that is cut short ends the upstream with a reset: half a request must not look like a whole one.
+    """
+    world, entry = inbound.world, inbound.entry
+    world.metrics.total_seconds.observe(world.clock() - entry.started)
+    entry.state = "relay"
+    try:
+        return await world.engine.run(client, upstream, entry.flow, world.relay_limits)
+    except BaseException:
+        upstream.abort()
+        raise
+    finally:
+        upstream.close()

@@ -20,21 +20,15 @@ from worker.view.view import TerminatingTarget, TerminatingView
 
 async def serve(inbound: Inbound, view: TerminatingView) -> End:
     """Carry one connection of a caller in the mesh to an instance outside it."""
-    world, entry = inbound.world, inbound.entry
     hello = await steps.hello(inbound)
     target = view.table.find(hello.server_name)
     if target is None:
         raise await steps.no_route(inbound, hello.server_name)
-    entry.routed(target.service, hello.server_name, target.meters)
+    inbound.entry.routed(target.service, hello.server_name, target.meters)
     client = await _accept(inbound, target)
     permit = _permit(inbound, client, target)
     upstream = await _leave(permit, inbound, target)
-    try:
-        world.metrics.total_seconds.observe(world.clock() - inbound.entry.started)
-        entry.state = "relay"
-        return await world.engine.run(client, upstream, entry.flow, world.relay_limits)
-    finally:
-        upstream.close()
+    return await steps.relay(inbound, client, upstream)
 
 
 async def _accept(inbound: Inbound, target: TerminatingTarget) -> TlsLeg:

@@ -9,12 +9,12 @@ import sys
 import trio
 
 from cluster.errors import ConfigError
-from worker.logs import configure
+from cluster.process.exits import ASKED_TO_STOP, COULD_NOT_BOOT
+from cluster.process.logs import configure
+from worker.net.sockets import ListenError
 from worker.sidecar.api import open_api
 from worker.sidecar.app import Sidecar
 from worker.sidecar.config import SidecarConfig, parse_arguments
-
-EXIT_COULD_NOT_BOOT = 78
 
 
 def main(arguments: list[str]) -> int:
@@ -23,10 +23,10 @@ def main(arguments: list[str]) -> int:
         config = parse_arguments(arguments)
         configure(config.log_level, config.log_format, sidecar=config.service)
         trio.run(_run, config)
-    except (ConfigError, OSError) as error:
+    except (ConfigError, ListenError) as error:
         print(f"lockgate connect proxy: {error}", file=sys.stderr)
-        return EXIT_COULD_NOT_BOOT
-    return 0
+        return COULD_NOT_BOOT
+    return ASKED_TO_STOP
 
 
 async def _run(config: SidecarConfig) -> None:

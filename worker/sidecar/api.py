@@ -3,8 +3,8 @@
 Belongs here: requests, blocking queries, and what is tried again. Never here: what the answers mean.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,11 @@ log = structlog.get_logger()
 
 WAIT_SECONDS = 60
 _REQUEST_TIMEOUT_SECONDS = 10.0
+#: A coordinator adds up to a sixteenth to the wait, so that not everybody comes back at once.
+_WATCH_TIMEOUT_SECONDS = _REQUEST_TIMEOUT_SECONDS + WAIT_SECONDS * 17 / 16
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+#: Between two looks at something that cannot be waited for.
+_POLL_SECONDS = 1.0
 
 
 class ApiError(LockgateError):
@@ -43,36 +47,51 @@ class Api:
             raise ApiError(f"{method} {path}: {response.status_code} {text}")
         return response
 
-    async def watch(self, path: str, **params: str) -> AsyncIterator[Any]:
+    async def read(self, method: str, path: str, **options: Any) -> tuple[Any, int]:
+        """The JSON value of an answer, and its index; 0 if it has none. Raises `ApiError`."""
+        response = await self.request(method, path, **options)
+        index = response.headers.get("X-Consul-Index", "")
+        try:
+            return response.json(), int(index or 0)
+        except ValueError as error:
+            raise ApiError(f"{method} {path}: the answer is not JSON, or has no index") from error
+
+    async def watch(self, path: str, **params: str) -> AsyncGenerator[Any, None]:
         """The value at `path` now and after every change, by blocking queries.
 
-        A coordinator that is away is asked again with growing pauses; what was yielded stays true meanwhile.
+        A coordinator that is away is asked again with growing pauses; what was yielded stays true meanwhile,
+        and the first answer afterwards is yielded whether it changed or not. So is every answer without an
+        index, which cannot be waited for.
         """
         index, failures = 0, 0
         while True:
-            query = {
-                **params,
-                **({"index": str(index), "wait": f"{WAIT_SECONDS}s"} if index else {}),
-            }
-            timeout = _REQUEST_TIMEOUT_SECONDS + (WAIT_SECONDS * 17 / 16 if index else 0)
             try:
-                response = await self.request("GET", path, params=query, timeout=timeout)
+                value, found = await self._look(path, params, index)
             except ApiError as error:
                 pause = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
                 log.warning(
                     "the coordinator does not answer", error=str(error), retry_seconds=pause
                 )
-                failures += 1
+                index, failures = 0, failures + 1
                 await trio.sleep(pause)
-                index = 0
                 continue
             failures = 0
-            found = int(response.headers.get("X-Consul-Index", "0") or 0)
-            changed, index = found != index, found if found >= index else 0
-            if changed:
-                yield response.json()
-            if index < 1:
-                await trio.sleep(1.0)  # no index to wait for: ask again in a while
+            if not index or found != index:
+                yield value
+            index = found if found >= index else 0  # smaller: its history began anew
+            if not index:
+                await trio.sleep(_POLL_SECONDS)
+
+    async def once(self, path: str) -> Any:
+        """The value at `path`, however long it takes to get one."""
+        async with aclosing(self.watch(path)) as answers:
+            return await anext(answers)
+
+    async def _look(self, path: str, params: dict[str, str], index: int) -> tuple[Any, int]:
+        if not index:
+            return await self.read("GET", path, params=params)
+        blocking = params | {"index": str(index), "wait": f"{WAIT_SECONDS}s"}
+        return await self.read("GET", path, params=blocking, timeout=_WATCH_TIMEOUT_SECONDS)
 
 
 @asynccontextmanager

@@ -7,11 +7,15 @@ coordinator's answers mean (`worker.sidecar.known`).
 import random
 import signal
 import socket
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import structlog
 import trio
+from starlette.applications import Starlette
 
 from cluster.certs import Leaf
 from cluster.reasons import End, RevocationCause
@@ -21,17 +25,20 @@ from worker.current import Current
 from worker.dial import Dialer
 from worker.gateways import terminating
 from worker.gateways.inbound import Inbound, World
-from worker.live import Live, expired, revoked
+from worker.live import Live, revoked
 from worker.net.sockets import listening_socket
+from worker.node import http
+from worker.node.metrics import render
 from worker.relay.probe import choose
 from worker.settings import WorkerSettings
 from worker.sidecar import outbound
 from worker.sidecar.api import Api, ApiError
-from worker.sidecar.config import Place, SidecarConfig, Upstream
+from worker.sidecar.config import Place, SidecarConfig
 from worker.sidecar.identity import Identity
 from worker.sidecar.known import (
     KIND,
     Known,
+    active_ids,
     bundle_of,
     endpoints_of,
     inbound_view,
@@ -40,14 +47,15 @@ from worker.sidecar.known import (
     rules_of,
 )
 from worker.sidecar.registration import deregister, register
-from worker.telemetry.metrics import Metrics
+from worker.sweeper import sweep
+from worker.telemetry.metrics import Metrics, families
 from worker.view.contexts import ClientContext, Context, ServerContexts
 from worker.view.view import TerminatingView, View
 
 log = structlog.get_logger()
 
-SWEEP_SECONDS = 1.0
 GRACE_SECONDS = 5.0
+_REGISTER_AGAIN_SECONDS = 1.0
 
 
 def wall_clock() -> float:
@@ -80,14 +88,20 @@ class Sidecar:
         self._ready = trio.Event()
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; then let connections finish for a few seconds."""
+        """Serve until SIGTERM or SIGINT; then let connections finish for a few seconds.
+
+        Raises `ListenError`.
+        """
         listeners = self._bind()
+        metrics_sock = _listen(self.config.metrics) if self.config.metrics else None
         async with trio.open_nursery() as around:
+            if metrics_sock is not None:
+                around.start_soon(http.run, self._pages(), metrics_sock)
             async with trio.open_nursery() as serving:
                 with trio.CancelScope() as accepting:
-                    around.start_soon(_watch_signals, accepting)
+                    around.start_soon(_watch_signals, accepting, serving.cancel_scope)
                     around.start_soon(self._follow)
-                    around.start_soon(self._sweep)
+                    around.start_soon(sweep, self.world)
                     await self._accept(listeners, serving)
                 for sock, _ in listeners:
                     sock.close()
@@ -95,18 +109,36 @@ class Sidecar:
                 await self._leave()
             around.cancel_scope.cancel()
 
+    def _pages(self) -> Starlette:
+        return http.application(
+            lambda: render((), families(self.metrics.registry)), self._what_is_missing
+        )
+
+    def _what_is_missing(self) -> str:
+        known = self.known
+        if known.bundle is None:
+            return "the coordinator has not answered yet"
+        if known.leaf is None:
+            return "there is no certificate yet"
+        waiting = self.config.listen is not None and known.rules is None
+        return "the intentions are not known yet" if waiting else ""
+
     def _bind(self) -> list[tuple[socket.socket, connection.Entrance]]:
         """All sockets at once, before anything else: a port in use is an error at start."""
         unrouted = self.metrics.service(self.config.service, KIND, "")
         entrance = partial(
             connection.Entrance, gateway=self.config.service, kind=KIND, unrouted=unrouted
         )
-        bound = []
-        for upstream in self.config.upstreams:
-            serve = partial(outbound.serve, way=partial(self._way, upstream.service))
-            bound.append((_listen(upstream.listen), entrance(serve=serve)))
-        if self.config.listen is not None:
-            bound.append((_listen(self.config.listen), entrance(serve=self._serve_inbound)))
+        with ExitStack() as undo:
+            bound = []
+            for upstream in self.config.upstreams:
+                serve = partial(outbound.serve, way=partial(self._way, upstream.service))
+                sock = undo.enter_context(_listen(upstream.listen))
+                bound.append((sock, entrance(serve=serve)))
+            if self.config.listen is not None:
+                sock = undo.enter_context(_listen(self.config.listen))
+                bound.append((sock, entrance(serve=self._serve_inbound)))
+            undo.pop_all()
         return bound
 
     async def _accept(
@@ -115,7 +147,8 @@ class Sidecar:
         async with trio.open_nursery() as loops:
             for sock, entrance in listeners:
                 admit = partial(_admit, serving, entrance, self.world)
-                loops.start_soon(Acceptor(sock, admit, lambda: None).run)
+                shed = partial(connection.shed, entrance.unrouted)
+                loops.start_soon(Acceptor(sock, admit, shed).run)
 
     async def _serve_inbound(self, inbound: Inbound) -> End:
         assert self.config.listen is not None
@@ -133,57 +166,61 @@ class Sidecar:
 
     async def _follow(self) -> None:
         """Learn what there is to know, and go on learning."""
-        await self._introduce()
+        await self._learn_settings()
+        await self._register()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._follow_roots)
+            nursery.start_soon(self._learn, self._use_roots, "/v1/connect/ca/roots")
             for upstream in self.config.upstreams:
-                nursery.start_soon(self._follow_endpoints, upstream)
+                use = partial(self._use_endpoints, upstream.service)
+                name = self.config.mesh_gateway
+                path = f"service/{name}" if name else f"connect/{upstream.service}"
+                nursery.start_soon(self._learn, use, f"/v1/health/{path}")
             if self.config.listen is not None:
                 nursery.start_soon(self._follow_intentions)
-            await self._wait_for_roots()
+            await self._ready.wait()
             nursery.start_soon(self._identity.keep, own_id(self.config, self.known), self._use_leaf)
 
-    async def _introduce(self) -> None:
-        """Which datacenter this is; and the registration of the inbound side."""
-        async for answer in self.api.watch("/v1/agent/self"):
-            settings = answer["Config"]
-            self.known.datacenter = settings["Datacenter"]
-            self.known.default_allow = settings.get("DefaultIntentionPolicy") == "allow"
-            break
+    async def _learn_settings(self) -> None:
+        """Which datacenter this is, and what holds where no intention matches."""
+        answer = await self.api.once("/v1/agent/self")
+        self.known.datacenter = answer["Config"]["Datacenter"]
+        self.known.default_allow = answer["Config"].get("DefaultIntentionPolicy") == "allow"
+
+    async def _register(self) -> None:
+        """Tell the catalog where the mesh comes in."""
         while self.config.listen is not None:
             try:
-                await register(self.api, self.config)
-                break
+                return await register(self.api, self.config)
             except ApiError as error:
                 log.warning("not registered", error=str(error))
-                await trio.sleep(1.0)
+                await trio.sleep(_REGISTER_AGAIN_SECONDS)
 
-    async def _wait_for_roots(self) -> None:
-        await self._ready.wait()
-
-    async def _follow_roots(self) -> None:
-        async for answer in self.api.watch("/v1/connect/ca/roots"):
-            before, self.known.bundle = self.known.bundle, bundle_of(answer)
-            active = [root.id for root in self.known.bundle.roots if root.active]
-            if before is not None and [r.id for r in before.roots if r.active] != active:
-                self._identity.root_changed()
-            self._ready.set()
-            self._swap()
-
-    async def _follow_endpoints(self, upstream: Upstream) -> None:
-        name = upstream.service
-        path = f"/v1/health/connect/{name}"
-        if self.config.mesh_gateway:
-            path = f"/v1/health/service/{self.config.mesh_gateway}"
+    async def _learn(self, use: Callable[[Any], None], path: str) -> None:
+        """Use every answer; one that cannot be read changes nothing."""
         async for answer in self.api.watch(path):
-            self.known.endpoints[name] = endpoints_of(answer)
-            log.info("upstream", service=name, endpoints=len(self.known.endpoints[name]))
+            _attempt(use, answer, path)
 
     async def _follow_intentions(self) -> None:
+        """The default policy is configuration: it changes with a restart, and that ends the query."""
         path = "/v1/connect/intentions/match"
         async for answer in self.api.watch(path, by="destination", name=self.config.service):
-            self.known.rules = rules_of(answer)
-            self._swap()
+            await self._learn_settings()
+            _attempt(self._use_rules, answer, path)
+
+    def _use_roots(self, answer: Any) -> None:
+        before, self.known.bundle = self.known.bundle, bundle_of(answer)
+        if before is not None and active_ids(before) != active_ids(self.known.bundle):
+            self._identity.root_changed()
+        self._ready.set()
+        self._swap()
+
+    def _use_endpoints(self, service: str, answer: Any) -> None:
+        self.known.endpoints[service] = endpoints_of(answer)
+        log.info("upstream", service=service, endpoints=len(self.known.endpoints[service]))
+
+    def _use_rules(self, answer: Any) -> None:
+        self.known.rules = rules_of(answer)
+        self._swap()
 
     def _use_leaf(self, leaf: Leaf) -> None:
         self.known.leaf = leaf
@@ -195,17 +232,9 @@ class Sidecar:
         self._client_context = self._client.get(known.leaf, known.bundle)
         view = inbound_view(self.config, known, self.metrics, self._contexts)
         self.world.current.swap(view)
-        for entry in revoked(self.world.live, view.policies):
-            entry.end(End.INTENTION_REVOKED)
-            self.metrics.revoked[RevocationCause.INTENTION].inc()
-
-    async def _sweep(self) -> None:
-        while True:
-            await trio.sleep(SWEEP_SECONDS)
-            for entry in self.world.live:
-                entry.count_bytes()
-            for entry in expired(self.world.live, wall_clock()):
-                entry.end(End.CERTIFICATE_EXPIRED)
+        for entry in revoked(self.world.live, view.policy_of):
+            if entry.end(End.INTENTION_REVOKED):
+                self.metrics.revoked[RevocationCause.INTENTION].inc()
 
     async def _leave(self) -> None:
         """Take the registration back, so that nobody is sent to a port that is closed."""
@@ -225,12 +254,22 @@ def _listen(place: Place) -> socket.socket:
 def _admit(
     serving: trio.Nursery, entrance: connection.Entrance, world: World, sock: socket.socket
 ) -> bool:
-    sock.setblocking(False)
-    serving.start_soon(connection.run, sock, entrance, world)
+    connection.start(serving, sock, entrance, world)
     return True
 
 
-async def _watch_signals(accepting: trio.CancelScope) -> None:
+def _attempt(use: Callable[[Any], None], answer: Any, path: str) -> None:
+    """What the coordinator says is its own affair, and must not end this process."""
+    try:
+        use(answer)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        log.error("an answer is of no use", path=path, error=f"{type(error).__name__}: {error}")
+
+
+async def _watch_signals(accepting: trio.CancelScope, serving: trio.CancelScope) -> None:
+    """The first asks to leave, the second to leave at once."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
+            if accepting.cancel_called:
+                serving.cancel()
             accepting.cancel()

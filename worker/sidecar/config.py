@@ -47,9 +47,13 @@ class SidecarConfig(msgspec.Struct, frozen=True, kw_only=True):
 def parse_place(text: str, what: str) -> Place:
     """`HOST:PORT` or `[IPv6]:PORT`. Raises `ConfigError`."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 <= int(port) < 65536:
+    if not host or not _is_port(port):
         raise ConfigError((Problem(path=what, message=f"{text!r} is not HOST:PORT"),))
     return Place(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 0 <= int(text) < 65536
 
 
 def parse_upstream(text: str) -> Upstream:

@@ -36,25 +36,34 @@ class Identity:
         self._due.set()
 
     async def keep(self, who: ServiceId, use: Callable[[Leaf], None]) -> None:
-        """Fetch, hand to `use`, renew in time, for ever. The old leaf serves while a renewal fails."""
+        """Fetch, hand to `use`, renew in time, for ever. The old leaf serves while a renewal fails.
+
+        `use` raises ValueError for a leaf that is of no use.
+        """
         held: Leaf | None = None
         while True:
+            self._at = float("inf")  # a root that changes from now on calls for yet another leaf
             try:
-                held = await self._fetch(who)
-            except ApiError as error:
+                fetched = await self._fetch(who)
+                use(fetched)
+            except (ApiError, ValueError) as error:
                 log.warning("no certificate", service=who.service, error=str(error))
                 await self._pause(held)
                 continue
-            use(held)
+            held = fetched
             now = self._wall_clock()
-            self._at = renew_at(held.not_before, held.not_after, now, self._chance)
+            renewal = renew_at(held.not_before, held.not_after, now, self._chance)
+            self._at = min(self._at, renewal)
             await self._wait_until_due()
 
     async def _fetch(self, who: ServiceId) -> Leaf:
+        """A leaf for a new key. Raises `ApiError` and ValueError."""
         key = new_key_pem()
         body = {"CSR": csr_pem(key, who.uri).decode()}
-        answer = await self._api.request("POST", "/v1/lockgate/connect/sign", json=body)
-        chain = answer.json()["CertPEM"].encode()
+        answer, _ = await self._api.read("POST", "/v1/lockgate/connect/sign", json=body)
+        if not isinstance(answer, dict) or not isinstance(answer.get("CertPEM"), str):
+            raise ApiError("the coordinator's answer to a CSR holds no CertPEM")
+        chain = answer["CertPEM"].encode()
         not_before, not_after = validity(chain)
         log.info("certificate", uri=who.uri, not_after=not_after)
         return Leaf(

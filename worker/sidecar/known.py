@@ -15,7 +15,7 @@ from cluster.identity import ServiceId
 from cluster.intentions import Action, Intention
 from cluster.lookup import NameTable
 from cluster.names import ServiceName, service_sni
-from cluster.routes import Endpoint, GatewayKind, Listener
+from cluster.routes import DEFAULT_CONNECT_TIMEOUT_SECONDS, Endpoint, GatewayKind, Listener
 from worker.sidecar.config import SidecarConfig
 from worker.telemetry.metrics import Metrics, ServiceMeters
 from worker.view.contexts import ServerContexts
@@ -44,6 +44,7 @@ class OutboundTarget:
     server_name: str
     expected_uri: str
     endpoints: tuple[Endpoint, ...]
+    connect_timeout_seconds: float = DEFAULT_CONNECT_TIMEOUT_SECONDS
     meters: ServiceMeters
 
 
@@ -56,6 +57,11 @@ def bundle_of(roots: Mapping[str, Any]) -> TrustBundle:
             for root in roots["Roots"]
         ),
     )
+
+
+def active_ids(bundle: TrustBundle) -> tuple[str, ...]:
+    """Which root signs."""
+    return tuple(root.id for root in bundle.roots if root.active)
 
 
 def endpoints_of(entries: list[dict[str, Any]]) -> tuple[Endpoint, ...]:
@@ -118,7 +124,7 @@ def inbound_view(
         endpoints=(
             Endpoint(address=config.service_address.host, port=config.service_address.port),
         ),
-        connect_timeout_seconds=5.0,
+        connect_timeout_seconds=DEFAULT_CONNECT_TIMEOUT_SECONDS,
         meters=metrics.service(config.service, KIND, config.service),
     )
     contexts.keep(frozenset({(target.tls.leaf_digest, target.tls.bundle_digest)}))

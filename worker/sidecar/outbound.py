@@ -30,21 +30,18 @@ class Way:
 
 async def serve(inbound: Inbound, way: Callable[[], Way | None]) -> End:
     """Carry one connection of the program to an instance of the upstream."""
-    world, entry = inbound.world, inbound.entry
     found = way()
     if found is None:
         raise Refused(End.NO_ENDPOINT, "the coordinator has not answered yet")
     target = found.target
-    entry.routed(target.service, target.server_name, target.meters)
-    sock, _ = await steps.dial(inbound, target.endpoints, connect_timeout_seconds=5.0)
+    inbound.entry.routed(target.service, target.server_name, target.meters)
+    sock, _ = await steps.dial(inbound, target.endpoints, target.connect_timeout_seconds)
     try:
         upstream = await _join(inbound, sock, found)
-        entry.state = "relay"
-        return await world.engine.run(
-            PlainLeg(inbound.sock), upstream, entry.flow, world.relay_limits
-        )
-    finally:
+    except BaseException:
         sock.close()
+        raise
+    return await steps.relay(inbound, PlainLeg(inbound.sock), upstream)
 
 
 async def _join(inbound: Inbound, sock: socket.socket, way: Way) -> TlsLeg:

@@ -6,6 +6,9 @@ Belongs here: the sidecar's own registration. Never here: the program's, which i
 from worker.sidecar.api import Api
 from worker.sidecar.config import SidecarConfig
 
+#: Listened on, but no place to call: the catalog then takes the node's address.
+_EVERY_ADDRESS = ("0.0.0.0", "::")
+
 
 def proxy_id(config: SidecarConfig) -> str:
     """Consul's habit: `web-sidecar-proxy`."""
@@ -19,7 +22,7 @@ async def register(api: Api, config: SidecarConfig) -> None:
     body = {
         "Name": proxy_id(config),
         "Kind": "connect-proxy",
-        "Address": config.listen.host,
+        "Address": "" if config.listen.host in _EVERY_ADDRESS else config.listen.host,
         "Port": config.listen.port,
         "Proxy": {
             "DestinationServiceName": config.service,

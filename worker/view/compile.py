@@ -6,19 +6,27 @@ label.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cluster.authorize import DestinationPolicy
 from cluster.certs import Leaf
 from cluster.errors import Problem, SnapshotRejected
 from cluster.identity import ServiceId
-from cluster.intentions import Intention, covers
 from cluster.lookup import NameTable
-from cluster.names import WILDCARD, ServiceName
-from cluster.routes import Endpoint, GatewayKind, Listener, TerminatingGateway, TerminatingRoute
-from cluster.snapshot import Policy, Snapshot, SnapshotId
+from cluster.names import ServiceName
+from cluster.routes import (
+    Endpoint,
+    GatewayKind,
+    Listener,
+    OriginationTls,
+    TerminatingGateway,
+    TerminatingRoute,
+)
+from cluster.snapshot import Snapshot, SnapshotId
 from worker.telemetry.metrics import Metrics
-from worker.view.contexts import Origination, ServerContexts
+from worker.tls.contexts import UnusableMaterial
+from worker.view.contexts import Origination, Originations, ServerContexts, ServerTls
+from worker.view.policy import RulesByDestination
 from worker.view.view import (
     SERVED,
     GatewayView,
@@ -37,6 +45,7 @@ class Workshop:
     node: str
     metrics: Metrics
     contexts: ServerContexts
+    originations: Originations = field(default_factory=Originations)
 
 
 def compile_view(
@@ -44,22 +53,34 @@ def compile_view(
 ) -> View:
     """The view of a node's listeners. `leaves` are by SPIFFE URI.
 
-    Raises `SnapshotRejected` when the node is asked for a gateway kind that it cannot serve.
+    A linked service whose leaf is missing or of no use is left out, and listed. Raises `SnapshotRejected`
+    when the node is asked for a gateway kind that it cannot serve, or the CA's roots cannot be read.
     """
     own = tuple(listener for listener in snapshot.listeners if listener.node == shop.node)
     if unserved := [listener for listener in own if listener.kind not in SERVED]:
         raise SnapshotRejected(tuple(_unserved(listener) for listener in unserved))
+    _require_roots(shop, snapshot)
     compiler = _Compiler(shop, snapshot, leaves)
     gateways = {(listener.address, listener.port): compiler.gateway(listener) for listener in own}
     shop.contexts.keep(frozenset(compiler.used))
+    shop.originations.keep(frozenset(compiler.originations))
     return View(
         id=snapshot_id,
         trust_domain=snapshot.trust.bundle.trust_domain,
         gateways=gateways,
         policies=compiler.policies,
+        rules=compiler.rules,
         known_sources=_known_sources(snapshot),
         missing_leaves=frozenset(compiler.missing),
+        problems=tuple(compiler.problems),
     )
+
+
+def _require_roots(shop: Workshop, snapshot: Snapshot) -> None:
+    try:
+        shop.contexts.require(snapshot.trust.bundle)
+    except UnusableMaterial as error:
+        raise SnapshotRejected((Problem(path="trust", message=str(error)),)) from error
 
 
 def _unserved(listener: Listener) -> Problem:
@@ -80,7 +101,9 @@ class _Compiler:
         self.terminating = {gateway.name: gateway for gateway in snapshot.terminating}
         self.policies: dict[ServiceName, DestinationPolicy] = {}
         self.used: set[tuple[str, str]] = set()
+        self.originations: set[OriginationTls] = set()
         self.missing: set[ServiceName] = set()
+        self.problems: list[Problem] = []
 
     def gateway(self, listener: Listener) -> GatewayView:
         unrouted = self.shop.metrics.service(listener.gateway, listener.kind.label, "")
@@ -122,22 +145,36 @@ class _Compiler:
     def _target(
         self, listener: Listener, route: TerminatingRoute, endpoints: tuple[Endpoint, ...]
     ) -> TerminatingTarget | None:
-        bundle = self.snapshot.trust.bundle
-        leaf = self.leaves.get(identity_of(route, bundle.trust_domain).uri)
-        if leaf is None:
+        tls = self._server_tls(route)
+        if tls is None:
             return None
-        tls = self.shop.contexts.get(leaf, bundle)
-        self.used.add((tls.leaf_digest, tls.bundle_digest))
         return TerminatingTarget(
             service=route.service,
             tls=tls,
-            origination=Origination(route.tls) if route.tls else None,
+            origination=self._origination(route.tls) if route.tls else None,
             endpoints=endpoints,
             connect_timeout_seconds=route.connect_timeout_seconds,
             meters=self.shop.metrics.service(
                 listener.gateway, listener.kind.label, str(route.service)
             ),
         )
+
+    def _server_tls(self, route: TerminatingRoute) -> ServerTls | None:
+        bundle = self.snapshot.trust.bundle
+        leaf = self.leaves.get(identity_of(route, bundle.trust_domain).uri)
+        if leaf is None:
+            return None
+        try:
+            tls = self.shop.contexts.get(leaf, bundle)
+        except UnusableMaterial as error:
+            self.problems.append(Problem(path=leaf.uri, message=f"its leaf is of no use: {error}"))
+            return None
+        self.used.add((tls.leaf_digest, tls.bundle_digest))
+        return tls
+
+    def _origination(self, tls: OriginationTls) -> Origination:
+        self.originations.add(tls)
+        return self.shop.originations.get(tls)
 
 
 def identity_of(route: TerminatingRoute, trust_domain: str) -> ServiceId:
@@ -149,26 +186,6 @@ def identity_of(route: TerminatingRoute, trust_domain: str) -> ServiceId:
         partition=route.service.partition,
         datacenter=route.datacenter,
     )
-
-
-class RulesByDestination:
-    """Intentions grouped once, so that a policy per service does not walk all of them."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._default_allow = policy.default_allow
-        self._exact: dict[ServiceName, list[Intention]] = {}
-        self._wild: list[Intention] = []
-        for rule in policy.intentions:
-            name = rule.destination
-            if WILDCARD in (name.name, name.namespace):
-                self._wild.append(rule)
-            else:
-                self._exact.setdefault(name, []).append(rule)
-
-    def policy(self, destination: ServiceName) -> DestinationPolicy:
-        wild = (rule for rule in self._wild if covers(rule.destination, destination))
-        rules = (*self._exact.get(destination, ()), *wild)
-        return DestinationPolicy(destination, rules, default_allow=self._default_allow)
 
 
 def _known_sources(snapshot: Snapshot) -> frozenset[str]:

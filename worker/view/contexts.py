@@ -47,8 +47,16 @@ class ServerContexts:
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, str], ServerTls] = {}
+        self._good_bundle = ""
+
+    def require(self, bundle: TrustBundle) -> None:
+        """Raise `UnusableMaterial` if the roots cannot be read: no leaf is to blame for that."""
+        if bundle.digest != self._good_bundle:
+            origination_context(b"\n".join(root.pem for root in bundle.roots))
+            self._good_bundle = bundle.digest
 
     def get(self, leaf: Leaf, bundle: TrustBundle) -> ServerTls:
+        """Raises `UnusableMaterial`."""
         key = (leaf.digest, bundle.digest)
         found = self._made.get(key)
         if found is None:
@@ -122,6 +130,23 @@ class Origination:
             _read(tls.cert_file) if tls.cert_file else None,
             _read(tls.key_file) if tls.key_file else None,
         )
+
+
+class Originations:
+    """One for each set of files, so that a new snapshot does not have them all read again."""
+
+    def __init__(self) -> None:
+        self._made: dict[OriginationTls, Origination] = {}
+
+    def get(self, tls: OriginationTls) -> Origination:
+        found = self._made.get(tls)
+        if found is None:
+            found = self._made[tls] = Origination(tls)
+        return found
+
+    def keep(self, used: frozenset[OriginationTls]) -> None:
+        """Forget all but these."""
+        self._made = {tls: made for tls, made in self._made.items() if tls in used}
 
 
 def _stamp(path: str) -> tuple[int, int, int]:

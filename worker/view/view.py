@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cluster.authorize import DestinationPolicy
+from cluster.errors import Problem
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
 from cluster.routes import Endpoint, GatewayKind, Listener
-from cluster.snapshot import SnapshotId
+from cluster.snapshot import Policy, SnapshotId
 from worker.telemetry.metrics import ServiceMeters
 from worker.view.contexts import Origination, ServerTls
+from worker.view.policy import RulesByDestination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +65,26 @@ class View:
     """Everything a worker serves at one moment.
 
     `gateways` is by the address and port listened on; `policies` are of every linked service, served yet or
-    not; `missing_leaves` are the linked services that wait for their certificate.
+    not, and `rules` make those of any other; `missing_leaves` are the linked services that wait for their
+    certificate, and `problems` say which of them have one that is of no use.
     """
 
     id: SnapshotId | None = None
     trust_domain: str = ""
     gateways: Mapping[tuple[str, int], GatewayView] = field(default_factory=dict)
     policies: Mapping[ServiceName, DestinationPolicy] = field(default_factory=dict)
+    rules: RulesByDestination = field(default_factory=lambda: RulesByDestination(Policy()))
     known_sources: frozenset[str] = frozenset()
     missing_leaves: frozenset[ServiceName] = frozenset()
+    problems: tuple[Problem, ...] = ()
 
     @property
     def generation(self) -> int:
         return self.id.generation if self.id else 0
+
+    def policy_of(self, destination: ServiceName) -> DestinationPolicy:
+        """What holds for a destination, also for one that is not linked any more."""
+        return self.policies.get(destination) or self.rules.policy(destination)
 
     def source_label(self, source: ServiceName | None) -> str:
         """A caller's name as a metric label: only names that policy or catalog know."""
