@@ -1,17 +1,25 @@
 """A leg of a relayed connection over an established TLS connection; see `worker.net.leg` for the rules.
 
 The connection sits directly on the socket and does not read ahead: bytes are in the kernel or, as
-the rest of one record, counted by `pending`. Belongs here: the translation from OpenSSL's ways of
-saying "later" and "gone". Never here: handshakes.
+the rest of one record, counted by `pending`.
+
+One trap: a write that fails at the socket makes OpenSSL refuse to read as well, and a server that
+answers early and hangs up ("413 too large") would not be heard. So the socket is asked whether the
+peer has reset before anything is written; only a reset that comes while a record is being encrypted
+can still take the answer with it. (tried with OpenSSL 4.0; the rule for a native engine is the same:
+on EPOLLERR or EPOLLHUP read to the end before writing.)
+
+Belongs here: the translation from OpenSSL's ways of saying "later" and "gone". Never here: handshakes.
 """
 
+import select
 import socket
 from typing import NoReturn
 
 from OpenSSL import SSL
 
 from worker.net.leg import WouldBlockRead, WouldBlockWrite, cut_short, reset
-from worker.tls.errors import broken_stream
+from worker.tls.errors import broken_stream, reason
 from worker.tls.openssl import clear_errors
 from worker.tls.peer import Peer
 
@@ -23,13 +31,15 @@ class TlsLeg:
     One thread at a time may use it. A native engine takes `connection`, and keeps it alive.
     """
 
-    __slots__ = ("_write_ended", "connection", "peer", "sock")
+    __slots__ = ("_hang_up", "_write_ended", "connection", "peer", "sock")
 
     def __init__(self, sock: socket.socket, connection: SSL.Connection, peer: Peer) -> None:
         self.sock = sock
         self.connection = connection
         self.peer = peer
         self._write_ended = False
+        self._hang_up = select.poll()
+        self._hang_up.register(sock, 0)  # no event but the two that are always told: error, hang-up
 
     @property
     def peer_uri(self) -> str:
@@ -56,6 +66,8 @@ class TlsLeg:
             _cannot_go_on(error)
 
     def send(self, data: memoryview) -> int:
+        if self._hang_up.poll(0):
+            raise ConnectionResetError("the peer has reset the connection")
         clear_errors()
         try:
             return self.connection.send(data)
@@ -63,14 +75,20 @@ class TlsLeg:
             _cannot_go_on(error)
 
     def shutdown_write(self) -> None:
-        """Send close_notify; our peer may go on sending."""
+        """Send close_notify; our peer may go on sending.
+
+        Only when all that was given to `send` has been taken: OpenSSL cannot put an alert behind a
+        record that is half written, and loses both.
+        """
         if self._write_ended:
             return
         clear_errors()
         try:
             self.connection.shutdown()
+        except SSL.WantWriteError:
+            raise WouldBlockWrite from None
         except SSL.Error as error:
-            _cannot_go_on(error)
+            raise ConnectionResetError(f"close_notify was not sent: {reason(error)}") from None
         self._write_ended = True
 
     def pending(self) -> int:
