@@ -52,6 +52,16 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True, order=True):
         host = f"[{self.address}]" if ":" in self.address else self.address or "*"
         return f"{host}:{self.port}"
 
+    def shares_place(self, other: "Listener") -> bool:
+        """Whether both want one port of one address of one node."""
+        if (self.node, self.port) != (other.node, other.port):
+            return False
+        return self.address == other.address or self._is_any or other._is_any
+
+    @property
+    def _is_any(self) -> bool:
+        return self.address in ("", "0.0.0.0", "::")
+
 
 class OriginationTls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The second TLS leg, from a terminating gateway to the outside. Paths are on the gateway's host.

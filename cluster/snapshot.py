@@ -144,27 +144,20 @@ def problems(snapshot: Snapshot) -> tuple[Problem, ...]:
 
 
 def _listener_problems(snapshot: Snapshot) -> Iterator[Problem]:
-    by_place: dict[tuple[str, int], list[Listener]] = {}
+    by_port: dict[tuple[str, int], list[Listener]] = {}
     for listener in snapshot.listeners:
-        by_place.setdefault((listener.node, listener.port), []).append(listener)
-    for (node, port), listeners in by_place.items():
-        for first, second in _clashes(listeners):
-            yield Problem(
-                path="listeners",
-                message=f"{first.kind} {first.gateway!r} and {second.kind} {second.gateway!r} both "
-                f"want port {port} of {first.address or 'every address'} on node {node!r}",
-            )
+        there = by_port.setdefault((listener.node, listener.port), [])
+        yield from (clash(one, listener) for one in there if one.shares_place(listener))
+        there.append(listener)
 
 
-def _clashes(listeners: list[Listener]) -> Iterator[tuple[Listener, Listener]]:
-    for at, first in enumerate(listeners):
-        for second in listeners[at + 1 :]:
-            if first.address == second.address or _is_any(first) or _is_any(second):
-                yield first, second
-
-
-def _is_any(listener: Listener) -> bool:
-    return listener.address in ("", "0.0.0.0", "::")
+def clash(first: Listener, second: Listener) -> Problem:
+    """Two gateways want one place."""
+    return Problem(
+        path="listeners",
+        message=f"{first.kind} {first.gateway!r} and {second.kind} {second.gateway!r} both want port "
+        f"{first.port} of {first.address or 'every address'} on node {first.node!r}",
+    )
 
 
 def _reference_problems(snapshot: Snapshot) -> Iterator[Problem]:

@@ -17,11 +17,11 @@ from cluster.bus import CurveServer, ServerBus
 from cluster.bus import serve as serve_bus
 from cluster.keyfile import ensure_key_file
 from cluster.process.tether import wait_until_cut
-from cluster.snapshot import Snapshot, Trust
+from cluster.snapshot import Trust
 from coordinator.api.serve import serve as serve_api
 from coordinator.api.services import Services
 from coordinator.ca.authority import Authority
-from coordinator.compose import compose
+from coordinator.compose import Composed, compose
 from coordinator.config import CoordinatorConfig
 from coordinator.distributor import Distributor
 from coordinator.fleet import Fleet
@@ -108,7 +108,7 @@ class Coordinator:
             )
             log.info("serving", admin=bound.unix, http=bound.http, bus=bus.endpoint)
 
-    def _compose(self, state: State, trust: Trust) -> Snapshot:
+    def _compose(self, state: State, trust: Trust) -> Composed:
         return compose(state, default_allow=self.default_allow, trust=trust)
 
     def _trust(self) -> Trust:

@@ -19,7 +19,8 @@ import trio
 
 from cluster.codec import decode, encode
 from cluster.errors import Problem, SnapshotRejected, WireError
-from cluster.snapshot import Encoded, Snapshot, SnapshotId, Trust, encode_snapshot
+from cluster.snapshot import Encoded, SnapshotId, Trust, encode_snapshot
+from coordinator.compose import Composed
 from coordinator.metrics import Metrics
 from coordinator.rollout import Published
 from coordinator.store.history import StoredSnapshot
@@ -108,7 +109,7 @@ class Publisher:
         *,
         wanted: Wanted,
         history: Kept,
-        compose: Callable[[State, Trust], Snapshot],
+        compose: Callable[[State, Trust], Composed],
         trust: Callable[[], Trust],
         publish: Callable[[Published], None],
         metrics: Metrics,
@@ -175,21 +176,21 @@ class Publisher:
         state, trust = self._wanted.state.snapshot(), self._trust()
         began = trio.current_time()
         try:
-            encoded = await trio.to_thread.run_sync(
-                lambda: encode_snapshot(self._compose(state, trust))
+            composed, encoded = await trio.to_thread.run_sync(
+                lambda: _encoded(self._compose(state, trust))
             )
         except SnapshotRejected as error:
             self._metrics.compose_failures.inc()
             self._say(error.problems)
             return None
         self._metrics.compose_seconds.observe(trio.current_time() - began)
-        self._say(())
+        self._say(composed.problems)
         return Made(encoded=encoded, index=revision(state))
 
     def _say(self, problems: tuple[Problem, ...]) -> None:
         if problems and problems != self.problems:
             told = [str(problem) for problem in problems]
-            log.error("no snapshot of the wanted state; the last one stands", problems=told)
+            log.error("not all that is wanted can be served", problems=told)
         self.problems = problems
 
     def _differs(self, made: Made) -> bool:
@@ -240,6 +241,10 @@ class Publisher:
             body=encode(published.encoded),
             at=published.committed_at,
         )
+
+
+def _encoded(composed: Composed) -> tuple[Composed, Encoded]:
+    return composed, encode_snapshot(composed.snapshot)
 
 
 def revision(state: State) -> int:

@@ -5,6 +5,6 @@ reading or writing the store, ids and generations (`coordinator.distributor`), o
 well formed (`coordinator.entries`).
 """
 
-from .compose import compose
+from .compose import Composed, compose
 
-__all__ = ["compose"]
+__all__ = ["Composed", "compose"]

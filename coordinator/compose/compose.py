@@ -1,10 +1,15 @@
-"""One snapshot from the wanted state, or all the reasons why there is none.
+"""One snapshot from the wanted state, and what of that state it had to leave out.
 
 Belongs here: putting the sections together and asking whether they are whole. Never here: the sections
 themselves, each of which has its module.
+
+What is wrong in the wanted state is left out and told; it does not keep the rest from being published. A
+registration that makes no sense must not hold up the withdrawal of a permission.
 """
 
-from cluster.errors import SnapshotRejected
+from dataclasses import dataclass
+
+from cluster.errors import Problem, SnapshotRejected
 from cluster.snapshot import Snapshot, Trust, problems
 from coordinator.store.state import State
 
@@ -15,10 +20,18 @@ from .policy import policy
 from .routes import routes
 
 
-def compose(state: State, *, default_allow: bool, trust: Trust) -> Snapshot:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """A snapshot, and why it is not all that was wanted."""
+
+    snapshot: Snapshot
+    problems: tuple[Problem, ...] = ()
+
+
+def compose(state: State, *, default_allow: bool, trust: Trust) -> Composed:
     """What the gateways of `trust.datacenter` serve; equal states give equal snapshots.
 
-    Raises `SnapshotRejected` with every problem when it is not whole, so that the last one stands.
+    Raises `SnapshotRejected` with every problem when the result is not whole, which is a bug in here.
     """
     catalog = Catalog(instances(state))
     listening, unheard = listeners(state)
@@ -31,6 +44,6 @@ def compose(state: State, *, default_allow: bool, trust: Trust) -> Snapshot:
         endpoints=served.endpoints,
         policy=policy(state, default_allow=default_allow),
     )
-    if found := (*unheard, *problems(snapshot)):
+    if found := problems(snapshot):
         raise SnapshotRejected(found)
-    return snapshot
+    return Composed(snapshot=snapshot, problems=(*unheard, *served.problems))

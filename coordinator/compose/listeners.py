@@ -1,7 +1,7 @@
 """Where each registered gateway instance listens.
 
-Belongs here: the address and port of a registration, and the bind options of its `Proxy.Config`. Never here:
-whether two of them can live together (`cluster.snapshot.problems`), or sockets.
+Belongs here: the address and port of a registration, the bind options of its `Proxy.Config`, and which of two
+that want one place has it: the one registered first. Never here: sockets.
 
 Only mesh and terminating gateways: an ingress gateway's listeners come from its configuration entry.
 Source: Consul, "Gateway options" of the Envoy proxy configuration.
@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster.errors import Problem
 from cluster.routes import GatewayKind, Listener
+from cluster.snapshot import clash
 from coordinator.store.state import State
 from coordinator.store.tables import SERVICES
 
@@ -25,13 +26,36 @@ _Place = tuple[Any, Any]
 
 
 def listeners(state: State) -> tuple[tuple[Listener, ...], tuple[Problem, ...]]:
-    """All listeners, in order, and why some registrations cannot be listened for."""
+    """All listeners, in order, and why some registrations cannot be listened for.
+
+    A registration that is wrong costs its own listener, never anybody else's update.
+    """
     found: list[Listener] = []
     problems: list[Problem] = []
-    for key, record in sorted(state.table(SERVICES).items()):
+    first_come = sorted(
+        state.table(SERVICES).items(), key=lambda item: (item[1].create_index, item[0])
+    )
+    for key, record in first_come:
         if record.value.get("Kind", "") in _KINDS:
             _collect(key, record.value, found, problems)
-    return tuple(sorted(found)), tuple(problems)
+    kept, losers = _without_clashes(found)
+    return tuple(sorted(kept)), (*problems, *losers)
+
+
+def _without_clashes(found: list[Listener]) -> tuple[list[Listener], list[Problem]]:
+    """Those that can live together; where two cannot, the earlier one, and a problem that names both."""
+    kept: list[Listener] = []
+    problems: list[Problem] = []
+    by_port: dict[tuple[str, int], list[Listener]] = {}
+    for listener in found:
+        there = by_port.setdefault((listener.node, listener.port), [])
+        rival = next((one for one in there if one.shares_place(listener)), None)
+        if rival is None:
+            there.append(listener)
+            kept.append(listener)
+        else:
+            problems.append(clash(rival, listener))
+    return kept, problems
 
 
 def _collect(

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from cluster.catalog import Instance, endpoint
+from cluster.errors import Problem
 from cluster.names import ServiceName, service_sni
 from cluster.routes import MeshRoute, TerminatingGateway, TerminatingRoute
 from cluster.snapshot import EndpointSet, Trust
@@ -33,21 +34,39 @@ class Routes:
     terminating: tuple[TerminatingGateway, ...]
     mesh: tuple[MeshRoute, ...]
     endpoints: tuple[EndpointSet, ...]
+    problems: tuple[Problem, ...] = ()
 
 
 def routes(state: State, catalog: Catalog, links: tuple[Link, ...], trust: Trust) -> Routes:
-    """All routes that these links and instances amount to. `links` are in order."""
+    """All routes that these links and instances amount to. `links` are in order.
+
+    Services whose names differ by case alone would have one SNI; the first by name has it.
+    """
     gateways_of = gateways_by_service(links)
-    mesh = {
-        name: catalog.connect(name, gateways_of.get(name, ()))
-        for name in catalog.in_mesh(gateways_of)
-    }
-    plain = {name: found for name in gateways_of if (found := catalog.plain(name))}
+    in_mesh, mesh_problems = _with_own_sni(catalog.in_mesh(gateways_of))
+    mesh = {name: catalog.connect(name, gateways_of.get(name, ())) for name in in_mesh}
+    linked, link_problems = _with_own_sni(name for name in gateways_of if catalog.plain(name))
+    plain = {name: catalog.plain(name) for name in linked}
     return Routes(
         terminating=_terminating(state, plain, links, trust),
         mesh=tuple(sorted(_mesh(mesh, trust), key=lambda route: route.server_name)),
         endpoints=_sets(("connect", mesh), ("service", plain)),
+        problems=tuple(dict.fromkeys((*mesh_problems, *link_problems))),
     )
+
+
+def _with_own_sni(services: Iterable[str]) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+    """Those that can be told apart by SNI, which has no case, and a problem for each that cannot."""
+    owners: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name in sorted(services):
+        owner = owners.setdefault(name.lower(), name)
+        if owner != name:
+            message = (
+                f"services {owner!r} and {name!r} would have one SNI; only {owner!r} is served"
+            )
+            problems.append(Problem(path="services", message=message))
+    return tuple(owners.values()), tuple(problems)
 
 
 def _terminating(

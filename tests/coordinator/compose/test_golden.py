@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cluster.errors import SnapshotRejected
 from coordinator.compose import compose
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "compose"
@@ -32,10 +31,9 @@ def test_snapshot(name, state_of, trust):
 
 
 def _compose(state, wanted, trust):
-    try:
-        snapshot = compose(state, default_allow=wanted.get("default_allow", False), trust=trust)
-    except SnapshotRejected as error:
-        return {"problems": [str(problem) for problem in error.problems]}
-    made = json.loads(msgspec.json.encode(snapshot))
+    composed = compose(state, default_allow=wanted.get("default_allow", False), trust=trust)
+    made = json.loads(msgspec.json.encode(composed.snapshot))
     del made["trust"]
+    if composed.problems:
+        made["problems"] = [str(problem) for problem in composed.problems]
     return made

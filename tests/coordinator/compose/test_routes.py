@@ -14,7 +14,7 @@ def _compose(state_of, trust, services, **checks):
         checks=checks,
         entries={"terminating-gateway/egress": GATEWAY},
     )
-    return compose(state, default_allow=False, trust=trust)
+    return compose(state, default_allow=False, trust=trust).snapshot
 
 
 def _terminating(snapshot):
@@ -45,7 +45,7 @@ def test_what_cannot_be_dialled_is_no_endpoint(state_of, trust):
         nodes=NODES,
         entries={"terminating-gateway/egress": GATEWAY},
     )
-    snapshot = compose(state, default_allow=False, trust=trust)
+    snapshot = compose(state, default_allow=False, trust=trust).snapshot
     assert _terminating(snapshot) == ["db"]
     assert [made.endpoints for made in snapshot.endpoints] == [()]
 
@@ -74,3 +74,13 @@ def test_a_source_inherits_its_tenancy_from_the_entry():
         "peer:east/eng/web",
     ]
     assert {str(rule.destination) for rule in intentions_of(entry)} == {"p1/eng/db"}
+
+
+def test_services_that_differ_by_case_alone_do_not_stop_the_others(state_of, trust):
+    native = {"Port": 1, "Connect": {"Native": True}}
+    services = {f"n1/{name}": {"Service": name, **native} for name in ("Web", "web", "api")}
+    composed = compose(state_of(nodes=NODES, services=services), default_allow=False, trust=trust)
+    assert [route.service.name for route in composed.snapshot.mesh] == ["api", "Web"]
+    (problem,) = composed.problems
+    assert "'Web'" in problem.message
+    assert "'web'" in problem.message
