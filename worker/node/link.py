@@ -248,7 +248,8 @@ class CoordinatorLink:
             await self._say(Nack(id=offer.id, problems=(stale(offer.id, current_id),)))
         elif judgement is Judgement.APPLY:
             try:
-                self._applier.submit(verified(offer, self._base()))
+                held = await trio.to_thread.run_sync(verified, offer, self._base())
+                self._applier.submit(held)
             except SnapshotRejected as rejected:
                 _log.error("snapshot rejected", id=str(offer.id), reason=str(rejected))
                 await self._say(Nack(id=offer.id, problems=rejected.problems))
