@@ -18,7 +18,7 @@ from .settings import Settings
 @option("sni", default="", metavar="NAME", help="Or the server name that it asks for.")
 @click.pass_obj
 def explain(settings: Settings, source: str, destination: str, sni: str) -> None:
-    """Say whether SOURCE may reach a destination, why, and by which way.
+    """Say whether, why and how SOURCE may reach a service.
 
     \b
     Examples:

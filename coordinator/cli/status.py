@@ -16,7 +16,7 @@ from .settings import Settings
 @command("status")
 @click.pass_obj
 def status(settings: Settings) -> None:
-    """Show coordinators, nodes and workers, and which generation each of them serves.
+    """Show nodes, workers, and which generation they serve.
 
     \b
     Example:

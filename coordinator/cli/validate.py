@@ -22,7 +22,7 @@ from .settings import Settings
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.pass_obj
 def validate(settings: Settings, files: tuple[str, ...]) -> None:
-    """Check configuration entries, service definitions and registrations.
+    """Check entries, service definitions and registrations.
 
     FILE is HCL or JSON, or a directory of such files. Every problem is told at once, with file and line; exit
     status 1 if there is any.

@@ -65,6 +65,7 @@ async def test_health_joins_the_checks_of_node_and_service(put, get):
     assert len(await get("/v1/health/node/db1")) == 2
     (check,) = await get("/v1/health/checks/billing")
     assert (check["ServiceName"], check["ServiceTags"]) == ("billing", ["pg"])
+    assert check["CreateIndex"] == check["ModifyIndex"] > 0
     assert len(await get("/v1/health/state/warning")) == 1
     assert len(await get("/v1/health/state/any")) == 2
 

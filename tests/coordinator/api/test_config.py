@@ -102,6 +102,10 @@ async def test_a_write_that_breaks_a_rule_between_entries_changes_nothing(api, p
     assert await put("/v1/config", WITH_PERMISSIONS) is True
 
 
+async def test_a_lost_cas_is_told_before_a_broken_rule(put):
+    assert await put("/v1/config", WITH_PERMISSIONS, cas="99") is False
+
+
 async def test_a_delete_that_breaks_a_rule_between_entries_changes_nothing(api, put, get):
     await put("/v1/config", DEFAULTS)
     await put("/v1/config", WITH_PERMISSIONS)

@@ -63,7 +63,7 @@ async def test_tcp_answers_on_loopback(start):
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", ":0", "10.1.2.3:80", "example.com:80"])
 async def test_tcp_elsewhere_is_refused_and_leaves_nothing(services, path, address):
-    with pytest.raises(ConfigError, match="only served on loopback"):
+    with pytest.raises(ConfigError, match="only served on loopback"), trio.fail_after(5):
         await serve(services, unix_path=path, tcp_address=address)
     assert not path.exists()
 
