@@ -8,10 +8,12 @@ it is (`Present`) and sends every listening socket that it holds; so a node that
 back from the workers that outlived it. From then on the node says, whenever it changes, the whole set of
 slots that this worker shall accept from, with descriptors for those that the worker lacks. A set travels in
 parts, as one message carries at most 253 descriptors (SCM_MAX_FD, unix(7)).
+
+Sockets here are non-blocking ones of the standard library, not trio's: what is sent is put together anew at
+each attempt.
 """
 
 import array
-import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -26,6 +28,7 @@ from cluster.errors import WireError
 VERSION = 1
 SLOTS_PER_PART = 128
 _MAX_BYTES = 64 * 1024
+_KIND = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _MAX_DESCRIPTORS = 253
 _FIRST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 1.0
@@ -85,8 +88,8 @@ async def follow(
     started = False
     while True:
         try:
-            with trio.socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-                await connection.connect(path)
+            with socket.socket(socket.AF_UNIX, _KIND) as connection:
+                connection.connect(path)  # at once or not at all (unix(7))
                 await send_message(connection, present)
                 await send_slots(connection, held())
                 connected()
@@ -102,7 +105,7 @@ async def follow(
         wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)
 
 
-async def receive_present(connection: trio.socket.SocketType) -> Present | None:
+async def receive_present(connection: socket.socket) -> Present | None:
     """What a worker says first; None if it hung up. Raises WireError."""
     received = await _receive(connection)
     if received is None:
@@ -114,7 +117,7 @@ async def receive_present(connection: trio.socket.SocketType) -> Present | None:
     raise WireError("expected Present")
 
 
-async def send_slots(connection: trio.socket.SocketType, slots: Slots) -> None:
+async def send_slots(connection: socket.socket, slots: Slots) -> None:
     """Send a whole set, in parts. Raises OSError."""
     pending = iter(sorted(slots.items(), key=lambda item: item[0]))
     items = tuple(islice(pending, SLOTS_PER_PART))
@@ -126,25 +129,23 @@ async def send_slots(connection: trio.socket.SocketType, slots: Slots) -> None:
         items = following
 
 
-async def _send_part(connection: trio.socket.SocketType, slots: Slots, *, last: bool) -> None:
-    """Duplicates are sent, as the originals may be closed while this waits for room."""
-    duplicates: dict[Slot, int] = {}
-    known: list[Slot] = []
-    try:
-        for slot, held in slots.items():
-            if held is None:
-                known.append(slot)
-            elif (descriptor := held.fileno()) >= 0:
-                duplicates[slot] = os.dup(descriptor)
-        part = Part(carried=tuple(duplicates), known=tuple(known), last=last)
-        await send_message(connection, part, tuple(duplicates.values()))
-    finally:
-        for descriptor in duplicates.values():
-            os.close(descriptor)
+async def _send_part(connection: socket.socket, slots: Slots, *, last: bool) -> None:
+    """Descriptors are read at each attempt, as sockets may be closed while this waits for room.
+
+    So none has to be duplicated, and a node that has run out of them can still give its sockets away.
+    """
+    while True:
+        open_ = {at: held for at, held in slots.items() if held is None or held.fileno() >= 0}
+        carried = {at: held.fileno() for at, held in open_.items() if held is not None}
+        known = tuple(at for at, held in open_.items() if held is None)
+        part = Part(carried=tuple(carried), known=known, last=last)
+        if _try_send(connection, part, tuple(carried.values())):
+            return
+        await trio.lowlevel.wait_writable(connection)
 
 
 async def receive_slots(
-    connection: trio.socket.SocketType,
+    connection: socket.socket,
 ) -> dict[Slot, socket.socket | None] | None:
     """A whole set; None if the peer hung up. Raises WireError and OSError; then nothing is left open."""
     slots: dict[Slot, socket.socket | None] = {}
@@ -167,20 +168,38 @@ async def receive_slots(
             close_all(tuple(held for held in slots.values() if held is not None))
 
 
-async def send_message(
-    connection: trio.socket.SocketType, message: Present | Part, descriptors: tuple[int, ...] = ()
-) -> None:
-    """Send one packet. Raises OSError."""
+async def send_message(connection: socket.socket, message: Present | Part) -> None:
+    """Send one packet without descriptors. Raises OSError."""
+    while not _try_send(connection, message, ()):
+        await trio.lowlevel.wait_writable(connection)
+
+
+def _try_send(
+    connection: socket.socket, message: Present | Part, descriptors: tuple[int, ...]
+) -> bool:
+    """Send one packet, whole; False if there is no room for it now. Raises OSError."""
     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors).tobytes())
-    await connection.sendmsg([encode((VERSION, message))], [rights] if descriptors else [])
+    try:
+        connection.sendmsg([encode((VERSION, message))], [rights] if descriptors else [])
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _receive(
-    connection: trio.socket.SocketType,
+    connection: socket.socket,
 ) -> tuple[Present | Part, tuple[socket.socket, ...]] | None:
     """One packet with its sockets; None at the end. Raises WireError and OSError."""
     room = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
-    body, ancillary, flags, _ = await connection.recvmsg(_MAX_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    while True:
+        await trio.lowlevel.wait_readable(connection)
+        try:
+            body, ancillary, flags, _ = connection.recvmsg(
+                _MAX_BYTES, room, socket.MSG_CMSG_CLOEXEC
+            )
+            break
+        except BlockingIOError:  # woken for nothing
+            continue
     sockets = tuple(_sockets(ancillary))
     try:
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):

@@ -3,10 +3,11 @@
 import os
 import resource
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from cluster.codec import encode
 from cluster.errors import WireError
@@ -18,7 +19,6 @@ from worker.descriptors import (
     follow,
     receive_present,
     receive_slots,
-    send_message,
     send_slots,
 )
 
@@ -33,11 +33,9 @@ def inode(held):
 
 @contextmanager
 def pair():
-    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with (
-        trio.socket.from_stdlib_socket(left) as one,
-        trio.socket.from_stdlib_socket(right) as other,
-    ):
+    kind = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK
+    one, other = socket.socketpair(socket.AF_UNIX, kind)
+    with one, other:
         yield one, other
 
 
@@ -49,6 +47,10 @@ def listening(count=1):
     finally:
         for one in sockets:
             one.close()
+
+
+def rights(held):
+    return socket.SOL_SOCKET, socket.SCM_RIGHTS, held.fileno().to_bytes(4, "little")
 
 
 def open_descriptors():
@@ -88,7 +90,7 @@ async def test_a_set_of_any_size_arrives_whole(count):
 async def test_the_end_is_none_and_a_half_set_is_dropped():
     with pair() as (one, other), listening() as (held,):
         before = open_descriptors()
-        await send_message(one, Part(carried=(slot(),), last=False), (held.fileno(),))
+        one.sendmsg([encode((1, Part(carried=(slot(),), last=False)))], [rights(held)])
         one.shutdown(socket.SHUT_WR)
         assert await receive_slots(other) is None
         assert open_descriptors() == before
@@ -106,8 +108,7 @@ async def test_the_end_is_none_and_a_half_set_is_dropped():
 async def test_what_is_not_a_part_is_refused_and_its_descriptors_closed(body, named):
     with pair() as (one, other), listening() as (held,):
         before = open_descriptors()
-        descriptors = held.fileno().to_bytes(4, "little")
-        await one.sendmsg([body], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+        one.sendmsg([body], [rights(held)])
         with pytest.raises(WireError, match=named):
             await receive_slots(other)
         assert open_descriptors() == before
@@ -132,6 +133,32 @@ async def test_no_descriptors_left_is_an_error_and_passes_by():
         received[slot()].close()
 
 
+async def test_without_a_free_descriptor_a_socket_can_still_be_given_away():
+    with pair() as (one, other), listening() as (held,):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            await send_slots(one, {slot(): held})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        received = await receive_slots(other)
+        received[slot()].close()
+
+
+async def test_what_is_closed_while_waiting_for_room_is_left_out():
+    with pair() as (one, other), listening(2) as (stays, goes):
+        with suppress(BlockingIOError):
+            while True:
+                one.send(encode((1, Part(last=False))))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send_slots, one, {slot(0): stays, slot(1): goes})
+            await wait_all_tasks_blocked()
+            goes.close()
+            received = await receive_slots(other)
+        assert list(received) == [slot(0)]
+        received[slot(0)].close()
+
+
 async def test_a_worker_presents_what_it_holds_to_each_node_and_applies_what_it_assigns(tmp_path):
     path = str(tmp_path / "sockets")
     holds = {}
@@ -143,10 +170,12 @@ async def test_a_worker_presents_what_it_holds_to_each_node_and_applies_what_it_
 
     async def meet(assign):
         """A node of one meeting, which dies after it."""
-        with trio.socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as node:
-            await node.bind(path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as node:
+            node.bind(path)
             node.listen()
-            peer, _ = await node.accept()
+            await trio.lowlevel.wait_readable(node)
+            peer, _ = node.accept()
+            peer.setblocking(False)
             with peer:
                 present = await receive_present(peer)
                 slots = await receive_slots(peer)

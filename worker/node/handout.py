@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import structlog
@@ -23,8 +24,9 @@ from .fleet import Fleet
 from .sockets import SocketTable, inode_of
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (unix(7), SO_PEERCRED)
+_KIND = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _PRESENT_SECONDS = 5.0
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.5
 _OVERLOADED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _log = structlog.get_logger(__name__)
@@ -44,16 +46,15 @@ class Handout:
         """Listen at `path`, in place of a dead node's socket there. Raises OSError."""
         with suppress(FileNotFoundError):
             os.unlink(path)
-        with trio.socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            await listener.bind(path)
+        with socket.socket(socket.AF_UNIX, _KIND) as listener:
+            listener.bind(path)
             listener.listen(128)
             task_status.started()
             async with trio.open_nursery() as nursery:
-                while True:
-                    if (connection := await _accept(listener)) is not None:
-                        nursery.start_soon(self._serve, connection)
+                async for connection in _connections(listener):
+                    nursery.start_soon(self._serve, connection)
 
-    async def _serve(self, connection: trio.socket.SocketType) -> None:
+    async def _serve(self, connection: socket.socket) -> None:
         with connection:
             try:
                 with trio.fail_after(_PRESENT_SECONDS):
@@ -66,7 +67,7 @@ class Handout:
 
     async def _meet(
         self,
-        connection: trio.socket.SocketType,
+        connection: socket.socket,
         present: Present,
         slots: dict[Slot, socket.socket | None],
     ) -> None:
@@ -96,9 +97,7 @@ class Handout:
                 self._table.adopt(slot, held)
         return known
 
-    async def _assign(
-        self, connection: trio.socket.SocketType, index: int, known: dict[Slot, int]
-    ) -> None:
+    async def _assign(self, connection: socket.socket, index: int, known: dict[Slot, int]) -> None:
         """Tell one worker its slots, whenever they change; `known` is what it holds."""
         while True:
             version = self._changes.version
@@ -117,7 +116,7 @@ class Handout:
             await self._changes.after(version)
 
 
-async def _send(connection: trio.socket.SocketType, slots: Slots) -> bool:
+async def _send(connection: socket.socket, slots: Slots) -> bool:
     """Whether the worker is still there. A want of descriptors in it shows as its hanging up."""
     try:
         await send_slots(connection, slots)
@@ -127,27 +126,35 @@ async def _send(connection: trio.socket.SocketType, slots: Slots) -> bool:
     return True
 
 
-async def _until_gone(connection: trio.socket.SocketType, scope: trio.CancelScope) -> None:
+async def _until_gone(connection: socket.socket, scope: trio.CancelScope) -> None:
     """Cancel `scope` when the worker hangs up; it has no more to say, so anything else ends it too."""
-    with suppress(OSError):
-        await connection.recv(1)
+    await trio.lowlevel.wait_readable(connection)
     scope.cancel()
 
 
-async def _accept(listener: trio.socket.SocketType) -> trio.socket.SocketType | None:
-    """The next worker; None after a pause when the node has run out of descriptors."""
-    try:
-        connection, _ = await listener.accept()
-    except OSError as error:
-        if error.errno not in _OVERLOADED:
-            raise
-        _log.error("cannot accept a worker", reason=error.strerror)
-        await trio.sleep(_PAUSE_SECONDS)
-        return None
-    return connection
+async def _connections(listener: socket.socket) -> AsyncIterator[socket.socket]:
+    """Workers as they come; without descriptors they wait, and the log says so once."""
+    overloaded = False
+    while True:
+        await trio.lowlevel.wait_readable(listener)
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            continue
+        except OSError as error:
+            if error.errno not in _OVERLOADED:
+                raise
+            if not overloaded:
+                _log.error("cannot accept a worker", reason=error.strerror)
+            overloaded = True
+            await trio.sleep(_PAUSE_SECONDS)
+            continue
+        overloaded = False
+        connection.setblocking(False)
+        yield connection
 
 
-def _peer_pid(connection: trio.socket.SocketType) -> int:
+def _peer_pid(connection: socket.socket) -> int:
     """Who is at the other end: the kernel's word, not the peer's."""
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid: int = _CREDENTIALS.unpack(data)[0]

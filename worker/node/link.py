@@ -48,8 +48,8 @@ _log = structlog.get_logger(__name__)
 class Timing:
     """When a coordinator counts as silent: not connected, or connected and not answering."""
 
-    lost_seconds: float = 5.0
-    answer_seconds: float = 15.0
+    lost_seconds: float = 3.0
+    answer_seconds: float = 10.0
     look_seconds: float = 0.25
     status_seconds: float = 1.0
     pause_seconds: float = 0.5
