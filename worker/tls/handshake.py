@@ -35,9 +35,11 @@ async def accept(sock: socket.socket, context: SSL.Context, *, timeout_seconds: 
     """
     connection = _connection(sock, context, _check(context, ""))
     connection.set_accept_state()
-    with trio.move_on_after(timeout_seconds):
-        return await _shake_hands(sock, connection, errors.client_fault)
-    raise ClientFault(End.HANDSHAKE_TIMEOUT, f"no TLS handshake in {timeout_seconds:g} s")
+    try:
+        return await _shake_hands(sock, connection, timeout_seconds, errors.client_fault)
+    except trio.TooSlowError:
+        why = f"no TLS handshake in {timeout_seconds:g} s"
+        raise ClientFault(End.HANDSHAKE_TIMEOUT, why) from None
 
 
 async def connect(
@@ -58,9 +60,11 @@ async def connect(
     connection.set_connect_state()
     if name := sendable_server_name(server_name):
         connection.set_tlsext_host_name(name)
-    with trio.move_on_after(timeout_seconds):
-        return await _shake_hands(sock, connection, errors.upstream_fault)
-    raise UpstreamFault(End.UPSTREAM_TLS, f"no TLS handshake in {timeout_seconds:g} s")
+    try:
+        return await _shake_hands(sock, connection, timeout_seconds, errors.upstream_fault)
+    except trio.TooSlowError:
+        why = f"no TLS handshake in {timeout_seconds:g} s"
+        raise UpstreamFault(End.UPSTREAM_TLS, why) from None
 
 
 def _check(context: SSL.Context, server_name: str) -> PeerCheck:
@@ -76,10 +80,14 @@ def _connection(sock: socket.socket, context: SSL.Context, check: PeerCheck) -> 
     return connection
 
 
-async def _shake_hands(sock: socket.socket, connection: SSL.Connection, fault: _Fault) -> TlsLeg:
+async def _shake_hands(
+    sock: socket.socket, connection: SSL.Connection, timeout_seconds: float, fault: _Fault
+) -> TlsLeg:
+    """The leg, after at most `timeout_seconds` or `trio.TooSlowError`; refusing takes time of its own."""
     verification: Verification = connection.get_app_data()
     try:
-        await _drive(sock, connection)
+        with trio.fail_after(timeout_seconds):
+            await _drive(sock, connection)
     except SSL.Error as error:
         if verification.bug is not None:
             raise verification.bug from None

@@ -38,7 +38,7 @@ def require_peer(context: SSL.Context) -> None:
 
 
 def clear_errors() -> None:
-    """Forget what an earlier call left in this thread's error queue; the next would be blamed for it."""
+    """Empty this thread's error queue, as SSL_get_error(3) demands before each call that it judges."""
     lib.ERR_clear_error()
 
 

@@ -1,5 +1,6 @@
 """Being a server in the mesh: who gets in, and what the others read, with clients of another library."""
 
+import select
 import socket
 import ssl
 import subprocess
@@ -176,6 +177,35 @@ async def test_a_client_that_does_not_belong_reads_why(
     assert seen == (alert13 if version is TLS13 else alert12)
 
 
+async def test_a_refused_client_that_writes_first_and_reads_late_still_reads_why(
+    tcp_pair, mesh, server
+):
+    """Closing at once would reset: its next write would fail, and few clients read after that."""
+    client, ours = tcp_pair()
+
+    def talk_late():
+        client.settimeout(5)
+        with stdlib_client(mesh, None).wrap_socket(client, server_hostname="db") as tls:
+            select.select([tls], [], [], 5)  # the alert is there
+            select.select([], [], [], 0.05)  # and whatever follows on its heels
+            for _ in range(10):
+                tls.sendall(b"hello")
+            with pytest.raises(ssl.SSLError) as caught:
+                tls.recv(100)
+            return caught.value.reason
+
+    seen = []
+    async with trio.open_nursery() as nursery:
+
+        async def be_client():
+            seen.append(await trio.to_thread.run_sync(talk_late))
+
+        nursery.start_soon(be_client)
+        fault = await serve_once(ours, server)
+    assert fault.end is End.CLIENT_CERTIFICATE
+    assert seen == ["TLSV13_ALERT_CERTIFICATE_REQUIRED"]
+
+
 async def test_a_bug_in_the_check_lets_nobody_in_and_is_not_hidden(tcp_pair, mesh, leaf):
     def broken(uris):
         raise ZeroDivisionError("a bug")
@@ -295,6 +325,19 @@ async def test_versions_can_be_limited(tcp_pair, mesh, leaf, client_context):
     _, ours = await both(tcp_pair, server, client_context)
     assert ours.connection.get_protocol_version_name() == "TLSv1.2"
     assert ours.connection.get_cipher_name() == "ECDHE-ECDSA-AES256-GCM-SHA384"
+
+
+async def test_the_lowest_version_can_be_raised(tcp_pair, mesh, leaf):
+    server = server_context(
+        leaf.chain_pem,
+        leaf.key_pem,
+        [mesh.pem],
+        check_peer=check_peer,
+        versions=TlsVersions(lowest=SSL.TLS1_3_VERSION),
+    )
+    fault, seen = await meet(tcp_pair, server, stdlib_client(mesh, None, TLS12))
+    assert fault.end is End.HANDSHAKE_FAILED
+    assert seen == "TLSV1_ALERT_PROTOCOL_VERSION"
 
 
 async def test_a_server_context_makes_no_session(tcp_pair, server, client_context):

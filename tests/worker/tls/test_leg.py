@@ -226,14 +226,21 @@ async def test_a_record_that_was_tampered_with_breaks_the_stream(legs, receive):
         await receive(server)
 
 
-async def test_an_error_of_one_leg_is_not_blamed_on_the_next(tcp_pair, contexts, receive):
+@pytest.mark.parametrize("last", [b"nonsense", b""])
+async def test_an_error_of_one_leg_is_not_blamed_on_the_next(tcp_pair, contexts, receive, last):
     broken, its_peer = await shake_hands(*tcp_pair(), *contexts)
     sound, sounds_peer = await shake_hands(*tcp_pair(), *contexts)
-    its_peer.sock.send(b"nonsense")
+    its_peer.sock.send(last)
     its_peer.abort()
     sounds_peer.send(memoryview(b"hello"))
     with pytest.raises(ConnectionResetError):
         await receive(broken)
+    with pytest.raises(ConnectionResetError):
+        broken.shutdown_write()
+    with pytest.raises(WouldBlockRead):
+        take(sounds_peer)
+    with pytest.raises(ConnectionResetError):
+        broken.shutdown_write()
     assert await receive(sound) == b"hello"
     with pytest.raises(WouldBlockRead):
         take(sound)
