@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Attempt:
-    """One connection: when it started, how long its first byte took, and what went wrong."""
+    """One connection: when it started and ended, how long its first byte took, and what went wrong."""
 
     started: float
+    ended: float
     first_byte_seconds: float
     error: str
 
@@ -55,7 +56,7 @@ def attempt(port: int, timeout: float = 10.0) -> Attempt:
                 error = f"got {answer!r}"
     except OSError as problem:
         first, error = time.monotonic() - started, repr(problem)
-    return Attempt(started, first, error)
+    return Attempt(started, time.monotonic(), first, error)
 
 
 @contextmanager

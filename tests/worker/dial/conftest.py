@@ -1,6 +1,8 @@
 """DNS servers for the resolver: a real dnsmasq, and one that answers as a test says."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,7 +21,7 @@ class Dnsmasq:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
-        self.port = free_udp_port()
+        self.port = free_dns_port()
         self.hosts = folder / "dnsmasq.hosts"
         self.hosts.touch()
         self.resolv_conf = folder / "resolv.conf"
@@ -112,10 +114,18 @@ class ScriptedDns:
         return answer
 
 
-def free_udp_port() -> int:
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+def free_dns_port() -> int:
+    """A port that is free for UDP and TCP, below the range that outgoing connections are given."""
+    for port in random.sample(range(12_000, 20_000), 100):
+        with contextlib.suppress(OSError), socket.socket() as tcp, udp_socket() as udp:
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port")
+
+
+def udp_socket() -> socket.socket:
+    return socket.socket(type=socket.SOCK_DGRAM)
 
 
 @pytest.fixture
