@@ -94,7 +94,8 @@ async def test_the_socket_of_a_dead_process_is_replaced(start, path):
 
 async def test_the_socket_of_a_living_process_is_left_alone(services, start, path):
     await start()
-    with pytest.raises(ConfigError, match="in use by another process"):
+    refused = pytest.raises(ConfigError, match="in use by another process")
+    with refused, trio.fail_after(5):
         await serve(services, unix_path=path)
     async with over(path) as client:
         assert (await client.get("/v1/status/leader")).status_code == 200
@@ -102,7 +103,7 @@ async def test_the_socket_of_a_living_process_is_left_alone(services, start, pat
 
 async def test_a_file_that_is_no_socket_is_left_alone(services, path):
     path.write_text("precious")
-    with pytest.raises(ConfigError, match="no socket"):
+    with pytest.raises(ConfigError, match="no socket"), trio.fail_after(5):
         await serve(services, unix_path=path)
     assert path.read_text() == "precious"
 
