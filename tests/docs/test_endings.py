@@ -9,7 +9,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "endings.md"
 
 HEAD = """# Why a connection ended
 
-Every connection ends once, for one of these reasons: the `end` label of `lockgate_connections_closed_total`, the
+Every connection ends once, for one of these reasons: the `end` label of
+`lockgate_connections_closed_total`, the
 word in the log, and the answer of `lockgate connections list` while it closes. This page is made from
 `cluster/reasons.py`.
 
