@@ -123,10 +123,11 @@ async def test_without_a_command_there_is_help(alone):
 async def test_a_reader_that_has_seen_enough_is_no_error(admin, services, live):
     services.fleet.live = [{"id": f"n1/0/{number}"} for number in range(live)]
     command = [*PROGRAM, "connections", "list", "-http-addr", admin]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     reader, writer = os.pipe()
     os.close(reader)
     done = await trio.run_process(
-        command, stdout=writer, capture_stderr=True, check=False, cwd=ROOT
+        command, stdout=writer, capture_stderr=True, check=False, cwd=ROOT, env=buffered
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
