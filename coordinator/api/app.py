@@ -81,5 +81,5 @@ async def _no_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
 def _missing(path: str) -> Response:
     for start, what in _LATER.items():
         if path.startswith(start):
-            return error_answer(ApiError(501, f"{path}: {what} are not supported yet"))
+            return error_answer(ApiError(501, f"{path}: not supported yet ({what})"))
     return Response(f"{path}: no such endpoint", 404, media_type=PLAIN_TEXT)

@@ -26,7 +26,7 @@ def check_common(query: Mapping[str, str], datacenter: str) -> None:
             raise ApiError(400, f"{text} are a Consul Enterprise feature")
     for name, what in _LATER.items():
         if query.get(name):
-            raise ApiError(501, f"query parameter {name!r}: {what} are not supported yet")
+            raise ApiError(501, f"query parameter {name!r} is not supported yet ({what})")
     if "stale" in query and "consistent" in query:
         raise ApiError(400, "Cannot specify ?stale with ?consistent, conflicting semantics.")
 

@@ -20,3 +20,7 @@ def choose() -> RelayEngine:
         return PureEngine()
     engine: RelayEngine = native.NativeEngine()
     return engine
+
+
+if __name__ == "__main__":
+    print(choose().name)
