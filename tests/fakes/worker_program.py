@@ -1,7 +1,7 @@
 """A worker that speaks the node's protocol and nothing else: it tells each caller who serves it.
 
-A snapshot for the datacenter `refuse` is refused. A client sends a line and gets `INDEX PID GENERATION`, as
-often as it likes on one connection.
+A snapshot for the datacenter `refuse` is refused, one for `refuse-1` by worker 1 only. A client sends a line
+and gets `INDEX PID GENERATION`, as often as it likes on one connection.
 """
 
 import argparse
@@ -114,7 +114,7 @@ class Worker:
     def take_offer(self, offer):
         encoded = assemble(offer.manifest, offer.sections, self.encoded)
         snapshot = decode_snapshot(encoded, offer.id.digest)
-        if snapshot.trust.datacenter == "refuse":
+        if snapshot.trust.datacenter in ("refuse", f"refuse-{self.own.index}"):
             return Nack(id=offer.id, problems=(Problem(message="I refuse"),))
         self.encoded, self.have = encoded, offer.id
         return Ack(id=offer.id)

@@ -67,9 +67,17 @@ def offered(receiver: Receiver, offer: Offer) -> Receiver:
     return replace(receiver, in_flight=offer.id)
 
 
-def acknowledged(receiver: Receiver, id_: SnapshotId, manifest: Mapping[str, str]) -> Receiver:
-    """After an Ack; `manifest` is that of the snapshot, empty if the node does not have it any more."""
-    return Receiver(have=id_, held=manifest)
+def acknowledged(id_: SnapshotId, target: Held | None) -> Receiver:
+    """After an Ack, perhaps of what is no longer the target.
+
+    One that is newer than the target was given up meanwhile, because another worker refused it; then this
+    one is to be offered the target again.
+    """
+    if target is None:
+        return Receiver(have=id_)
+    if id_ == target.id:
+        return Receiver(have=id_, held=target.encoded.manifest)
+    return Receiver(have=None if is_newer(id_, target.id) else id_)
 
 
 def refused(receiver: Receiver, id_: SnapshotId, problems: tuple[Problem, ...]) -> Receiver:

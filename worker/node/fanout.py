@@ -30,7 +30,6 @@ from cluster.messages import (
     pack,
     unpack,
 )
-from cluster.snapshot import SnapshotId
 
 from .delivery import Held, Receiver, acknowledged, due, offered, refused
 from .fleet import Fleet, Link
@@ -110,7 +109,7 @@ class Fanout:
     def _hear(self, link: Link, message: Message) -> None:
         match message:
             case Ack(id=id_):
-                link.receiver = acknowledged(link.receiver, id_, self._manifest(id_))
+                link.receiver = acknowledged(id_, self._target())
                 self._fleet.changes.touch()
             case Nack(id=id_, problems=problems):
                 nothing_said = (Problem(message=f"worker {link.index} did not say why"),)
@@ -131,10 +130,6 @@ class Fanout:
                 _log.error(
                     "a worker may not say this", index=link.index, what=type(message).__name__
                 )
-
-    def _manifest(self, id_: SnapshotId) -> dict[str, str]:
-        target = self._target()
-        return target.encoded.manifest if target is not None and target.id == id_ else {}
 
     async def _supply(self, link: Link) -> None:
         """Send one worker what it lacks, for as long as this link is the one of its index."""

@@ -40,7 +40,7 @@ def test_a_new_worker_gets_everything():
 
 
 def test_sections_that_it_holds_stay_at_home():
-    receiver = acknowledged(Receiver(), ONE.id, ONE.encoded.manifest)
+    receiver = acknowledged(ONE.id, ONE)
     assert due(receiver, TWO).sections.keys() == {"policy"}
 
 
@@ -68,7 +68,7 @@ def test_the_offer_is_due(receiver):
 def test_the_newest_follows_an_answer_and_nothing_in_between():
     receiver = offered(Receiver(), due(Receiver(), ONE))
     assert due(receiver, TWO) is None
-    receiver = acknowledged(receiver, ONE.id, {})
+    receiver = acknowledged(ONE.id, TWO)
     assert due(receiver, TWO).id == TWO.id
 
 
@@ -79,10 +79,16 @@ def test_what_was_refused_is_not_offered_again_but_the_next_is():
 
 
 def test_one_that_took_what_another_refused_goes_back():
-    receiver = acknowledged(Receiver(), TWO.id, TWO.encoded.manifest)
+    receiver = acknowledged(TWO.id, TWO)
     assert due(receiver, ONE) is None
     assert due(rolled_back(receiver, TWO.id), ONE).id == ONE.id
     assert rolled_back(receiver, ONE.id) == receiver
+
+
+def test_a_late_word_for_what_was_given_up_brings_the_old_one_back():
+    assert due(acknowledged(TWO.id, ONE), ONE).id == ONE.id
+    assert acknowledged(OTHER.id, ONE).have == OTHER.id
+    assert acknowledged(ONE.id, None).have == ONE.id
 
 
 @pytest.mark.parametrize(

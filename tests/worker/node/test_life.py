@@ -204,6 +204,29 @@ async def test_what_workers_refuse_is_refused_and_the_next_one_taken(site, port)
         await serving(site, coordinator, port, generation=3, services=("other",))
 
 
+async def test_what_one_worker_refuses_the_other_gives_back(site, port):
+    site.start_node()
+    async with site.coordinator() as coordinator:
+        await serving(site, coordinator, port)
+        bad = snapshot_for(site.authority, port, datacenter="refuse-1")
+        await coordinator.offer(2, bad)
+        await coordinator.wait_for(lambda: coordinator.said(Nack))
+        with trio.fail_after(10):
+            while await generations(port) != {1}:
+                pass
+        await serving(site, coordinator, port, generation=3, services=("other",))
+        assert await generations(port) == {3}
+
+
+async def generations(port):
+    """What callers are served by."""
+    found = set()
+    for _ in range(20):
+        async with client(port) as one:
+            found.add((await one.ask())[2])
+    return found
+
+
 async def test_listeners_come_and_go_with_snapshots(site, port):
     site.start_node()
     async with site.coordinator() as coordinator:

@@ -38,7 +38,8 @@ async def test_a_restarted_coordinator_knows_the_node_at_once(site, port):
         id_ = await coordinator.offer(1, snapshot_for(site.authority, port))
         await coordinator.wait_for(lambda: Ack(id=id_) in coordinator.heard)
     async with site.coordinator() as coordinator:
-        hello = (await coordinator.wait_for_hello())[0]
+        await coordinator.wait_for(lambda: coordinator.said(Hello), at_most_seconds=5)
+        hello = coordinator.said(Hello)[0]
         assert hello.have == id_
         assert hello.held.keys() == {
             "trust", "listeners", "terminating", "mesh", "endpoints", "policy",
