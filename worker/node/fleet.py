@@ -50,10 +50,14 @@ class Link:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Member:
-    """One index. `presented` is the incarnation whose socket exchange is open."""
+    """One index. `presented` is the incarnation whose socket exchange is open.
+
+    `pid` is that of the last process, alive or not.
+    """
 
     index: int
     process: Process | None = None
+    pid: int = 0
     started_at: float = 0.0
     restarts: int = 0
     presented: str = ""
@@ -80,7 +84,7 @@ class Fleet:
 
     def started(self, index: int, process: Process) -> None:
         member = self.member(index)
-        member.process, member.started_at = process, self.clock()
+        member.process, member.pid, member.started_at = process, process.pid, self.clock()
         self.changes.touch()
 
     def ended(self, index: int) -> None:
@@ -174,9 +178,16 @@ class Fleet:
         return all(standings.get(index) is Standing.SERVING for index in range(self.size))
 
     def statuses(self) -> tuple[WorkerStatus, ...]:
-        """One for each worker process, with what only the node knows filled in."""
+        """One for each worker, in order, with what only the node knows filled in.
+
+        One that is away for a moment is listed with its last pid and without a generation, so that who reads
+        by position is not misled. When the node drains, those that have left are no longer listed.
+        """
         return tuple(
-            self._status(member) for member in self.members.values() if member.process is not None
+            self._status(member)
+            for _, member in sorted(self.members.items())
+            if member.process is not None
+            or (member.pid and member.index < self.size and not self.leaving)
         )
 
     def _status(self, member: Member) -> WorkerStatus:
@@ -184,7 +195,7 @@ class Fleet:
         have = member.link.receiver.have if member.link else None
         return WorkerStatus(
             index=member.index,
-            pid=member.process.pid if member.process else 0,
+            pid=member.pid,
             generation=have.generation if have else 0,
             connections=said.connections if said else 0,
             restarts=member.restarts,

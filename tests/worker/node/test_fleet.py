@@ -140,3 +140,15 @@ def test_statuses_say_what_only_the_node_knows(fleet):
         WorkerStatus(index=0, pid=10, generation=4, connections=7, restarts=2, missing_leaves=1),
         WorkerStatus(index=1, pid=11),
     )
+
+
+def test_one_that_is_away_keeps_its_place_until_the_node_drains(fleet):
+    serving(fleet)
+    serving(fleet, 1, "b", 11)
+    fleet.ended(0)
+    assert fleet.statuses() == (
+        WorkerStatus(index=0, pid=10),
+        WorkerStatus(index=1, pid=11, generation=4),
+    )
+    fleet.leaving = True
+    assert [status.index for status in fleet.statuses()] == [1]
