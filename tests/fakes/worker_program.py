@@ -133,13 +133,14 @@ class Worker:
                 if slot in self.sockets:
                     self.loops.pop(slot).cancel()
                     self.sockets.pop(slot).close()
+                held.setblocking(False)
                 self.sockets[slot] = held
                 self.loops[slot] = trio.CancelScope()
                 self.nursery.start_soon(self.accept, held, self.loops[slot])
 
     async def accept(self, held, scope):
-        held.setblocking(False)
         with scope:
+            await trio.lowlevel.checkpoint()  # given up and closed before this task began?
             while True:
                 await trio.lowlevel.wait_readable(held)
                 try:
