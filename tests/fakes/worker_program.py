@@ -143,6 +143,8 @@ class Worker:
             await trio.lowlevel.checkpoint()  # given up and closed before this task began?
             while True:
                 await trio.lowlevel.wait_readable(held)
+                if held.fileno() < 0:  # given up in the same turn of the loop
+                    return
                 try:
                     client, _ = held.accept()
                 except BlockingIOError:
