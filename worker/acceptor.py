@@ -64,10 +64,12 @@ class Acceptor:
     async def run(self) -> None:
         """Accept in batches; pause after an overload, so that the host can recover."""
         try:
-            # The socket may have been given up and closed before this task had its first turn.
-            await trio.lowlevel.checkpoint_if_cancelled()
             while True:
+                # The socket may have been given up, and closed, before this task had its turn: a
+                # cancellation comes too late for one that is new, or has been woken already.
+                await trio.lowlevel.checkpoint_if_cancelled()
                 await trio.lowlevel.wait_readable(self.sock)
+                await trio.lowlevel.checkpoint_if_cancelled()
                 if self.accept_batch() is Batch.OVERLOADED:
                     await trio.sleep(_PAUSE_SECONDS)
         finally:

@@ -155,6 +155,19 @@ async def test_given_and_taken_within_one_turn_nothing_breaks(hall):
     await eventually(lambda: hall.came == ["mgw"])
 
 
+@pytest.mark.parametrize("_", range(10))  # trio's order of tasks within a turn is random
+async def test_given_up_in_the_turn_that_woke_the_loop_nothing_breaks(hall, _):
+    slot, sock = slot_with_socket()
+    hall.listeners.serve(view_of(slot.port))
+    hall.listeners.assign({slot: sock})
+    await trio.testing.wait_all_tasks_blocked()
+    hall.call(slot.port)
+    await trio.lowlevel.checkpoint()
+    hall.listeners.assign({})
+    await trio.testing.wait_all_tasks_blocked()
+    assert hall.listeners.held() == {}
+
+
 async def test_a_gateway_that_went_away_is_not_accepted_for(hall):
     slot, sock = slot_with_socket()
     hall.listeners.assign({slot: sock})
