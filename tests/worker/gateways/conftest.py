@@ -1,0 +1,105 @@
+"""Gateways with real listeners, real TLS clients, and a good connection beside every bad one."""
+
+import contextlib
+import ssl
+
+import pytest
+import trio
+
+from tests.fakes.pki import Pki, client_context
+from tests.fakes.rig import exchange, rig, sni, tls_client
+from worker.settings import Limits
+
+QUICK = Limits(hello_timeout_seconds=0.4, handshake_timeout_seconds=0.4)
+
+
+@pytest.fixture(scope="session")
+def pki():
+    return Pki()
+
+
+@pytest.fixture(scope="session")
+def foreign():
+    """A CA that nobody here trusts."""
+    return Pki("foreign root")
+
+
+@pytest.fixture(scope="session")
+def hello_bytes():
+    """The ClientHello of the standard library for a server name, as it would be sent."""
+    return client_hello
+
+
+def client_hello(server_name):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    outgoing = ssl.MemoryBIO()
+    client = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=server_name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+@pytest.fixture
+async def node():
+    async with rig(QUICK) as made:
+        yield made
+
+
+@pytest.fixture
+def trust(pki, tmp_path):
+    """A function from a leaf (or None) to a client's context."""
+    return lambda leaf: client_context(tmp_path, leaf, pki.pem)
+
+
+@pytest.fixture
+def beside(trust, pki):
+    """A good connection that must live on beside what goes wrong."""
+
+    @contextlib.asynccontextmanager
+    async def live(port, service="billing"):
+        stream = await tls_client(port, trust(pki.service("web")), sni(service))
+        await exchange(stream)
+        yield stream
+        await exchange(stream, b"still here")
+        await trio.aclose_forcefully(stream)
+
+    return live
+
+
+@pytest.fixture
+def raw():
+    """Send raw bytes; what comes back until the end, and whether it ended with a reset."""
+
+    async def send(port, *parts, end=True):
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        got = b""
+        async with stream:
+            for part in parts:
+                await stream.send_all(part)
+                await trio.sleep(0.01)
+            if end:
+                await stream.send_eof()
+            try:
+                async for chunk in stream:
+                    got += chunk
+            except trio.BrokenResourceError:
+                return got, True
+        return got, False
+
+    return send
+
+
+@pytest.fixture
+def alert_of():
+    """Handshake, read, and the name of the alert that came instead of an answer."""
+
+    async def find(port, context, server_name):
+        with pytest.raises(trio.BrokenResourceError) as broken:
+            async with await tls_client(port, context, server_name) as stream:
+                await stream.receive_some()
+        cause = broken.value.__cause__
+        assert isinstance(cause, ssl.SSLError), repr(cause)
+        return cause.reason
+
+    return find

@@ -1,0 +1,163 @@
+"""What passes a mesh gateway, and what a caller gets that it cannot place."""
+
+import contextlib
+import socket
+
+import pytest
+import trio
+
+from cluster.messages import Ack
+from cluster.routes import GatewayKind
+from tests.fakes.pki import client_context, server_context
+from tests.fakes.rig import (
+    Linked,
+    at,
+    black_hole,
+    eventually,
+    exchange,
+    snapshot,
+    sni,
+    start_upstream,
+    tls_client,
+)
+from tests.worker.gateways.records import as_records
+
+UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"
+
+
+class MeshGateway:
+    def __init__(self, node, pki, nursery):
+        self.node, self.pki, self.nursery = node, pki, nursery
+        self.port = node.listen()
+
+    async def serve(self, *services):
+        listener = self.node.listener(self.port, GatewayKind.MESH, "mgw")
+        answer = await self.node.offer(snapshot(self.pki.bundle, [listener], mesh=services))
+        assert isinstance(answer, Ack)
+
+    def closed(self, end, service=""):
+        return self.node.closed(end, service, gateway="mgw", kind="mesh")
+
+
+@pytest.fixture
+async def gateway(node, pki):
+    async with trio.open_nursery() as nursery:
+        yield MeshGateway(node, pki, nursery)
+        nursery.cancel_scope.cancel()
+
+
+@contextlib.asynccontextmanager
+async def recording(gateway):
+    """A server that keeps every byte it gets, in `seen`."""
+    seen = bytearray()
+
+    async def record(stream):
+        async for chunk in stream:
+            seen.extend(chunk)
+            await stream.send_all(b"ok")
+
+    upstream = await start_upstream(gateway.nursery, record)
+    await gateway.serve(Linked("api", upstream.endpoint))
+    yield seen
+
+
+async def test_tls_is_end_to_end(gateway, pki, tmp_path):
+    server = server_context(tmp_path, pki.service("api"), pki.pem)
+    upstream = await start_upstream(gateway.nursery, ssl_context=server)
+    await gateway.serve(Linked("api", upstream.endpoint))
+    client = client_context(tmp_path, pki.service("web"), pki.pem)
+    stream = await tls_client(gateway.port, client, sni("api"))
+    await exchange(stream, b"z" * 200_000)
+    (entry,) = gateway.node.world.live
+    assert (entry.permit, entry.describe(0)["destination"]) == (None, "api")
+    transport, _ = await stream.unwrap()
+    await transport.aclose()
+    await gateway.node.ended("finished")
+    assert gateway.closed("finished", "api") == 1
+
+
+async def test_not_a_byte_is_changed_and_the_hello_comes_first(gateway, hello_bytes):
+    async with recording(gateway) as seen:
+        sent = hello_bytes(sni("api")) + bytes(range(256)) * 100
+        stream = await trio.open_tcp_stream("127.0.0.1", gateway.port)
+        async with stream:
+            await stream.send_all(sent)
+            await eventually(lambda: len(seen) >= len(sent), lambda: len(seen))
+            assert (await stream.receive_some()).startswith(b"ok")
+        assert bytes(seen) == sent
+
+
+@pytest.mark.parametrize("size", [1, 3, 50, 300])
+async def test_a_hello_cut_into_segments_arrives_whole(gateway, hello_bytes, size):
+    async with recording(gateway) as seen:
+        hello = hello_bytes(sni("api"))
+        stream = await trio.open_tcp_stream("127.0.0.1", gateway.port)
+        async with stream:
+            for at_byte in range(0, min(len(hello), 40 * size), size):
+                await stream.send_all(hello[at_byte : at_byte + size])
+                await trio.sleep(0.001)
+            await stream.send_all(hello[40 * size :])
+            await eventually(lambda: len(seen) >= len(hello))
+        assert bytes(seen) == hello
+
+
+@pytest.mark.parametrize("size", [100, 250])
+async def test_a_hello_over_several_records_arrives_as_it_was(gateway, hello_bytes, size):
+    async with recording(gateway) as seen:
+        hello = as_records(hello_bytes(sni("api")), size)
+        stream = await trio.open_tcp_stream("127.0.0.1", gateway.port)
+        async with stream:
+            await stream.send_all(hello)
+            await eventually(lambda: len(seen) >= len(hello))
+        assert bytes(seen) == hello
+
+
+@pytest.mark.parametrize("name", [None, "web.default.dc1.internal.elsewhere.consul"])
+async def test_a_name_that_nothing_serves_gets_an_alert(gateway, raw, hello_bytes, name):
+    async with recording(gateway) as seen:
+        assert await raw(gateway.port, hello_bytes(name)) == (UNRECOGNIZED_NAME, False)
+        await gateway.node.ended("no_route")
+        assert (bytes(seen), gateway.closed("no_route")) == (b"", 1)
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nHost: api\r\n\r\n", b"\x16\x03\x01", b"\x00"])
+async def test_what_is_no_hello_gets_no_byte_and_goes_nowhere(gateway, raw, data):
+    async with recording(gateway) as seen:
+        got, _ = await raw(gateway.port, data)
+        await gateway.node.ended("bad_hello")
+        assert (got, bytes(seen)) == (b"", b"")
+
+
+async def test_a_client_that_says_nothing_runs_into_the_deadline(gateway, raw):
+    async with recording(gateway):
+        assert await raw(gateway.port, end=False) == (b"", False)
+        await gateway.node.ended("hello_timeout")
+
+
+@pytest.mark.parametrize(
+    ("case", "end"),
+    [("refusing", "dial_refused"), ("silent", "dial_timeout"), ("none", "no_endpoint")],
+)
+async def test_a_destination_that_cannot_be_reached_is_no_answer(
+    gateway, raw, hello_bytes, case, end
+):
+    with black_hole() as hole, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and does not listen
+        endpoints = {
+            "refusing": (at(bound.getsockname()[1]),),
+            "silent": (at(hole),),
+            "none": (),
+        }[case]
+        await gateway.serve(Linked("api", *endpoints, timeout=0.3))
+        got, was_reset = await raw(gateway.port, hello_bytes(sni("api")), end=False)
+        assert (got, was_reset) == (b"", True)
+        await gateway.node.ended(end)
+        assert gateway.closed(end, "api") == 1
+
+
+async def test_a_name_in_other_letters_is_the_same_name(gateway, hello_bytes):
+    async with recording(gateway):
+        stream = await trio.open_tcp_stream("127.0.0.1", gateway.port)
+        async with stream:
+            await stream.send_all(hello_bytes(sni("api").upper()))
+            assert await stream.receive_some() == b"ok"
