@@ -94,7 +94,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Node to coordinator, on change and as a heartbeat."""
+    """Node to coordinator, on change and as a heartbeat. `problems`: what of `have` it cannot serve."""
 
     node: str
     engine: str
@@ -103,6 +103,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     metrics_address: str = ""
     draining: bool = False
     pid: int = 0
+    problems: tuple[Problem, ...] = ()
 
 
 class Register(msgspec.Struct, frozen=True, kw_only=True, tag=True):

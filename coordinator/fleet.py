@@ -67,7 +67,10 @@ class Fleet:
             "behind_seconds": (
                 0.0 if behind_since is None else round(trio.current_time() - behind_since, 3)
             ),
-            "problems": [str(problem) for problem in rejected.problems] if rejected else [],
+            "problems": [
+                str(problem)
+                for problem in (*(rejected.problems if rejected else ()), *status.problems)
+            ],
             "workers": [_worker(worker) for worker in status.workers],
         }
 

@@ -3,9 +3,10 @@
 Belongs here: that order, and which snapshot is the current one. Never here: where snapshots come from.
 
     bind what is new ▸ offer to all workers ▸ all have it ▸ close what is gone ▸ current ▸ disk
-       └ refused: nothing has changed   └ one refused: the others get the old one again
+                          └ one refused: the others get the old one again
 
-The newest wins: a snapshot that comes while another is being applied takes its place.
+The newest wins: a snapshot that comes while another is being applied takes its place. A port that cannot be
+had keeps nobody from the rest, which may be the withdrawal of a permission: it is told, and tried again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,8 +17,9 @@ import trio
 
 from cluster.errors import Problem
 from cluster.identity import ServiceId
-from cluster.routes import GatewayKind
+from cluster.routes import GatewayKind, Listener
 from cluster.snapshot import Snapshot, SnapshotId, linked_services
+from worker.descriptors import Slot
 
 from .delivery import Held, rolled_back, verdict
 from .fleet import Fleet
@@ -54,6 +56,7 @@ class Applier:
         """`sole` says whether a port may be assumed to be ours alone; `keep` writes the last good one."""
         self.current: Held | None = None
         self.target: Held | None = None
+        self.unbound: tuple[Problem, ...] = ()
         self.refusals = 0
         self._node = node
         self._fleet = fleet
@@ -73,24 +76,41 @@ class Applier:
 
     async def run(self, report: Callable[[Outcome], Awaitable[None]]) -> None:
         """Apply what is submitted, for ever, and report each outcome."""
-        while True:
-            await self._arrived.wait()
-            self._arrived, held = trio.Event(), self._submitted
-            assert held is not None, "submit sets both"
-            with trio.CancelScope() as self._at_work:
-                problems = await self._apply(held)
-                await report(Outcome(id=held.id, problems=problems))
-                if problems and self.current is None:
-                    await trio.sleep(_RETRY_SECONDS)
-                    self.submit(held)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._bind_again)
+            while True:
+                await self._arrived.wait()
+                self._arrived, held = trio.Event(), self._submitted
+                assert held is not None, "submit sets both"
+                with trio.CancelScope() as self._at_work:
+                    problems = await self._apply(held)
+                    await report(Outcome(id=held.id, problems=problems))
+                    if problems and self.current is None:
+                        await trio.sleep(_RETRY_SECONDS)
+                        self.submit(held)
 
-    async def _apply(self, held: Held) -> tuple[Problem, ...]:
+    async def _bind_again(self) -> None:
+        """Whoever has our port may leave it."""
+        while True:
+            await trio.sleep(_RETRY_SECONDS)
+            if self.unbound and self.current is not None and self.target is self.current:
+                self._bind(self.current)
+
+    def _bind(self, held: Held) -> dict[Slot, Listener]:
+        """Make the sockets that a snapshot asks for; which these are."""
         wanted = slots_of(held.snapshot.listeners, self._node, self._fleet.size)
         problems = self._table.bind(wanted, sole=self._sole())
-        if not problems:
-            self._ring.want(self._linked(held, self.current), held.snapshot.trust.bundle)
-            self._set_target(held)
-            problems = await self._settled(held)
+        if problems and problems != self.unbound:
+            _log.error("cannot listen", problems=[str(problem) for problem in problems])
+        self.unbound = problems
+        self._fleet.changes.touch()
+        return wanted
+
+    async def _apply(self, held: Held) -> tuple[Problem, ...]:
+        wanted = self._bind(held)
+        self._ring.want(self._linked(held, self.current), held.snapshot.trust.bundle)
+        self._set_target(held)
+        problems = await self._settled(held)
         if problems:
             self._give_up(held, problems)
             return problems

@@ -32,6 +32,7 @@ class Reading:
     nacks: int
     leaves: tuple[Leaf, ...]
     missing_leaves: int
+    unbound_listeners: int
     write_failures: int
     coordinator_up: bool
 
@@ -77,6 +78,12 @@ def own_families(reading: Reading) -> Iterator[Family]:
         "gauge",
         "Linked services without a valid leaf.",
         reading.missing_leaves,
+    )
+    yield _single(
+        "lockgate_listeners_unbound",
+        "gauge",
+        "Listeners whose port could not be had; tried again every few seconds.",
+        reading.unbound_listeners,
     )
     yield _single(
         "lockgate_state_write_failures",

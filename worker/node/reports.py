@@ -43,6 +43,7 @@ class Reports:
             metrics_address=self.metrics_address,
             draining=self.fleet.leaving,
             pid=self.pid,
+            problems=self.applier.unbound,
         )
 
     def metrics(self) -> bytes:
@@ -59,6 +60,8 @@ class Reports:
         for index in range(self.fleet.size):
             if standings.get(index) is not Standing.SERVING:
                 return f"worker {index} does not serve"
+        if unbound := self.applier.unbound:
+            return str(unbound[0])
         if missing := sorted(self.ring.missing):
             return f"no certificate for {', '.join(missing)}"
         return ""
@@ -80,6 +83,7 @@ class Reports:
             nacks=self.applier.refusals,
             leaves=self.ring.leaves,
             missing_leaves=len(self.ring.missing),
+            unbound_listeners=len(self.applier.unbound),
             write_failures=self.write_failures + self.ring.write_failures,
             coordinator_up=self.link.is_up,
         )

@@ -63,29 +63,37 @@ class SocketTable:
             self._sockets[slot] = held
 
     def bind(self, wanted: Mapping[Slot, Listener], *, sole: bool) -> tuple[Problem, ...]:
-        """Make what is lacking, all or nothing; the problems name address, port and gateway.
+        """Make what is lacking; the problems name address, port and gateway of what cannot be had.
 
-        With `sole`, a port that somebody else listens on is a problem. Without, it is joined: a worker of
-        ours that has not come back yet may hold it.
+        A listener has all its sockets or none; one that has none keeps nobody from the others. With `sole`,
+        a port that somebody else listens on is a problem. Without, it is joined: a worker of ours that has
+        not come back yet may hold it.
         """
-        made: dict[Slot, socket.socket] = {}
-        problems: dict[Problem, None] = {}
-        ports = {slot.port for slot in self._sockets}
+        lacking: dict[Listener, list[Slot]] = {}
         for slot, listener in wanted.items():
-            if slot in self._sockets:
-                continue
+            if slot not in self._sockets:
+                lacking.setdefault(listener, []).append(slot)
+        ports = {slot.port for slot in self._sockets}
+        problems = []
+        for listener, slots in lacking.items():
             try:
-                if sole and slot.index == 0 and slot.port not in ports:
+                self._bind_all(slots, must_be_free=sole and listener.port not in ports)
+            except (ListenError, OSError) as error:
+                problems.append(_problem(listener, error))
+        return tuple(problems)
+
+    def _bind_all(self, slots: Iterable[Slot], *, must_be_free: bool) -> None:
+        made: dict[Slot, socket.socket] = {}
+        try:
+            for slot in slots:
+                if must_be_free and not made:
                     _require_free(slot.address, slot.port)
                 made[slot] = self._listen(slot.address, slot.port)
-            except (ListenError, OSError) as error:
-                problems[_problem(listener, error)] = None
-        if problems:
+        except (ListenError, OSError):
             for held in made.values():
                 held.close()
-            return tuple(problems)
+            raise
         self._sockets.update(made)
-        return ()
 
     def keep_only(self, wanted: Collection[Slot]) -> None:
         """Close the node's descriptors of all other slots; workers close theirs when told."""

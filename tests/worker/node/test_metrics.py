@@ -20,6 +20,7 @@ READING = Reading(
     snapshot_age_seconds=2.5,
     nacks=1,
     leaves=(leaf("spiffe://t/ns/default/dc/dc1/svc/db"),),
+    unbound_listeners=1,
     missing_leaves=2,
     write_failures=0,
     coordinator_up=True,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from cluster.messages import Ack, Nack
+from cluster.messages import Ack
 from tests.fakes.coordinator import snapshot_for
 from tests.fakes.site import client, free_port, who_serves
 
@@ -27,23 +27,25 @@ async def until(condition, at_most_seconds=20):
             await trio.sleep(0.01)
 
 
-async def test_out_of_descriptors_a_snapshot_is_refused_and_a_worker_started_later(site, port):
+async def test_out_of_descriptors_a_listener_and_a_worker_come_later(site, port):
     node = site.start_node()
     async with site.coordinator() as coordinator:
         await serving(site, coordinator, port)
         before = site.workers()
         enough = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (3, enough[1]))
-        await coordinator.offer(2, snapshot_for(site.authority, port, free_port()))
-        await coordinator.wait_for(lambda: coordinator.said(Nack))
-        assert "Too many open files" in str(coordinator.said(Nack)[0].problems[0])
+        later = free_port()
+        await serving(site, coordinator, port, later, generation=2)
+        await coordinator.wait_for(lambda: coordinator.status.problems)
+        assert "Too many open files" in str(coordinator.status.problems[0])
         os.kill(before[0], signal.SIGKILL)
         await until(lambda: "cannot be started" in site.log())
         assert await who_serves(port) == {1}
         resource.prlimit(node.pid, resource.RLIMIT_NOFILE, enough)
         await until(lambda: site.workers().get(0, before[0]) != before[0])
         await coordinator.wait_for(lambda: len(coordinator.status.workers) == 2)
-        await serving(site, coordinator, port, generation=3)
+        await coordinator.wait_for(lambda: not coordinator.status.problems)
+        assert await who_serves(later) == {0, 1}
 
 
 async def test_a_state_folder_that_cannot_be_written_does_not_stop_serving(site, port):

@@ -1,5 +1,6 @@
 """The table of listening sockets: all N or none, taken over as they are, and never shared with strangers."""
 
+import errno
 import os
 import socket
 from functools import partial
@@ -8,7 +9,7 @@ import pytest
 
 from cluster.routes import GatewayKind, Listener
 from worker.descriptors import Slot
-from worker.net.sockets import listening_socket
+from worker.net.sockets import ListenError, listening_socket
 from worker.node.sockets import SocketTable, inode_of, slots_of
 
 
@@ -50,7 +51,9 @@ def test_binds_one_socket_for_each_worker_with_equal_options(table, port):
 
 
 @pytest.mark.parametrize("reuse_port", [False, True])
-def test_a_port_in_use_is_a_problem_that_names_it_and_nothing_is_kept(table, port, reuse_port):
+def test_a_port_in_use_is_a_problem_that_names_it_and_costs_its_own_listener(
+    table, port, reuse_port
+):
     with listening_socket("127.0.0.1", 0, reuse_port=reuse_port) as theirs:
         taken = theirs.getsockname()[1]
         wanted = slots_of((listener(port), listener(taken)), "n", 2)
@@ -58,9 +61,24 @@ def test_a_port_in_use_is_a_problem_that_names_it_and_nothing_is_kept(table, por
     assert (
         f"'egress': cannot listen on 127.0.0.1:{taken}: Address already in use" in problem.message
     )
+    assert {slot.port for slot in table.slots} == {port}
+    assert len(table.slots) == 2
+
+
+def test_of_a_listener_there_are_all_sockets_or_none(port):
+    made = []
+
+    def listen(address, number):
+        if len(made) == 1:
+            raise ListenError(address, number, OSError(errno.EMFILE, "Too many open files"))
+        made.append(listening_socket(address, number))
+        return made[-1]
+
+    table = SocketTable(listen)
+    (problem,) = table.bind(slots_of((listener(port),), "n", 2), sole=True)
+    assert "Too many open files" in problem.message
     assert not table.slots
-    with socket.create_server(("127.0.0.1", port)):
-        pass
+    assert made[0].fileno() == -1
 
 
 def test_a_worker_that_has_not_come_back_yet_may_hold_the_port(table):
