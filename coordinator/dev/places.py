@@ -39,24 +39,34 @@ class Places:
     node_key: str
 
 
-def free_port(chance: random.Random) -> int:
-    """A port of loopback that nobody listens on now. Raises OSError when a thousand tries find none."""
-    for _ in range(1000):
-        port = chance.choice(_PORTS)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError(f"no free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop}")
+class FreePorts:
+    """Ports of loopback that nobody listens on, each given once."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._given: set[int] = set()
+
+    def take(self) -> int:
+        """Another one. Raises OSError when a thousand tries find none."""
+        for _ in range(1000):
+            port = self._chance.choice(_PORTS)
+            if port in self._given:
+                continue
+            with socket.socket() as probe, suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                self._given.add(port)
+                return port
+        raise OSError(f"no free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop}")
 
 
-def prepare(workers: int | None, state: Path | None, chance: random.Random) -> Places:
+def prepare(workers: int | None, state: Path | None, ports: FreePorts) -> Places:
     """Make the directories and write both configuration files. Raises OSError."""
     root = Path(tempfile.mkdtemp(prefix="lockgate-", dir=_short_directory()))
     kept = state or root / "state"
     kept.mkdir(parents=True, exist_ok=True, mode=0o700)
     node_keys = ensure_key_file(kept / "node.key")
     bus_keys = ensure_key_file(kept / "bus.key")
-    api, bus, own_metrics, node_metrics = (f"127.0.0.1:{free_port(chance)}" for _ in range(4))
+    api, bus, own_metrics, node_metrics = (f"127.0.0.1:{ports.take()}" for _ in range(4))
     places = Places(
         root=root,
         state=kept,

@@ -15,7 +15,7 @@ import httpx
 import trio
 
 from cluster.errors import ConfigError
-from coordinator.dev.places import DRAIN_GRACE_SECONDS, Places, free_port, prepare
+from coordinator.dev.places import DRAIN_GRACE_SECONDS, FreePorts, Places, prepare
 from coordinator.dev.processes import Daemon, Tether
 from coordinator.dev.ready import (
     Gateway,
@@ -44,10 +44,10 @@ async def dev(
         raise ConfigError(loaded.problems)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    chance = random.Random()
-    places = prepare(workers, state, chance)
+    ports = FreePorts(random.Random())
+    places = prepare(workers, state, ports)
     try:
-        wanted = requests(loaded.items, places.node_name, lambda: free_port(chance))
+        wanted = requests(loaded.items, places.node_name, ports.take)
         await _run(places, wanted, output)
     finally:
         shutil.rmtree(places.root, ignore_errors=True)
