@@ -57,7 +57,8 @@ def _read(path: Path) -> CoordinatorConfig:
     try:
         return parse_config(str(path), path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError((Problem(file=str(path), message=str(error)),)) from error
+        message = error.strerror if isinstance(error, OSError) else None
+        raise ConfigError((Problem(file=str(path), message=message or str(error)),)) from error
 
 
 if __name__ == "__main__":

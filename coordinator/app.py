@@ -6,15 +6,18 @@ Belongs here: wiring, and the order of beginning and ending. Never here: a decis
 import platform
 import random
 import signal
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import structlog
 import trio
 
-from cluster.bus import CurveServer, ServerBus
+from cluster.bus import CurveServer, KeyPair, ServerBus
 from cluster.bus import serve as serve_bus
+from cluster.errors import ConfigError, Problem
 from cluster.keyfile import ensure_key_file
 from cluster.process.tether import wait_until_cut
 from cluster.snapshot import Trust
@@ -26,7 +29,7 @@ from coordinator.config import CoordinatorConfig
 from coordinator.distributor import Distributor
 from coordinator.fleet import Fleet
 from coordinator.metrics import Metrics
-from coordinator.metrics_server import serve_metrics
+from coordinator.metrics_server import Page, serve_metrics
 from coordinator.own_services import OwnServices
 from coordinator.publisher import Publisher
 from coordinator.store.sqlite import SqliteStore, open_store
@@ -85,23 +88,19 @@ class Coordinator:
     def default_allow(self) -> bool:
         return self.config.default_intention_policy == "allow"
 
-    async def run(self, bus: ServerBus, tether: int | None) -> None:
-        """Serve until SIGTERM, SIGINT or the end of the tether."""
+    async def run(self, bus: ServerBus) -> None:
+        """Serve until cancelled."""
         config = self.config
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch_signals, nursery.cancel_scope)
-            if tether is not None:
-                nursery.start_soon(_watch_tether, tether, nursery.cancel_scope)
-            nursery.start_soon(
-                serve_metrics, config.metrics_addr, self.metrics.page, self._is_ready
-            )
+            page = Page(metrics=self.metrics.page, is_ready=self._is_ready)
+            await nursery.start(serve_metrics, config.metrics_addr, page)
             nursery.start_soon(self.distributor.run, bus)
             await nursery.start(self.publisher.run)
             bound = await nursery.start(
                 partial(
                     serve_api,
                     self.services,
-                    unix_path=Path(config.admin_socket),
+                    unix_path=Path(config.admin_path),
                     group=config.admin_group,
                     tcp_address=config.http_addr,
                 )
@@ -124,9 +123,23 @@ class Coordinator:
 
 
 async def run(config: CoordinatorConfig, version: str, tether: int | None) -> None:
-    """Load, serve, and close in order. Raises ConfigError, StoreError, EndpointError and OSError."""
-    keys = ensure_key_file(_prepared(config))
-    store = await open_store(Path(config.state_dir))
+    """Serve until SIGTERM, SIGINT or the end of the tether, at whatever stage they come.
+
+    Raises ConfigError, StoreError, EndpointError and OSError.
+    """
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch_signals, signals, nursery.cancel_scope)
+            if tether is not None:
+                nursery.start_soon(_watch_tether, tether, nursery.cancel_scope)
+            await _run(config, version)
+            nursery.cancel_scope.cancel()
+
+
+async def _run(config: CoordinatorConfig, version: str) -> None:
+    """Load, serve, and close in order."""
+    keys = _keys(_prepared(config))
+    store = await _open_store(config)
     try:
         wanted = await Wanted.open(store)
         authority = await Authority.open(
@@ -139,17 +152,46 @@ async def run(config: CoordinatorConfig, version: str, tether: int | None) -> No
         curve = CurveServer(secret_key=keys.secret_key, allow=partial(_node_of, wanted))
         log.info("starting", version=version, python=platform.python_version())
         async with serve_bus(f"tcp://{config.bus_addr}", curve=curve) as bus:
-            await Coordinator(config, store, wanted, authority, version).run(bus, tether)
+            await Coordinator(config, store, wanted, authority, version).run(bus)
     finally:
         with trio.CancelScope(shield=True):
             await store.aclose()
 
 
 def _prepared(config: CoordinatorConfig) -> Path:
-    """The folders that the configuration names, and the key file in one of them."""
-    for folder in (Path(config.state_dir), Path(config.admin_socket).parent):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """The folders that the configuration names, and the key file in one of them. Raises ConfigError.
+
+    Whoever is in the admin group must get at the socket, so its folder is open to all; the socket is not.
+    """
+    _make(Path(config.state_dir), 0o700)
+    _make(Path(config.admin_path).parent, 0o755)
     return Path(config.key_file)
+
+
+def _keys(path: Path) -> KeyPair:
+    """The bus's keys. Raises ConfigError, which names the file whatever is wrong with it."""
+    try:
+        return ensure_key_file(path)
+    except ConfigError as error:
+        named = (msgspec.structs.replace(problem, file=str(path)) for problem in error.problems)
+        raise ConfigError(tuple(named)) from error
+
+
+def _make(folder: Path, mode: int) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    except OSError as error:
+        problem = Problem(file=str(folder), message=error.strerror or str(error))
+        raise ConfigError((problem,)) from error
+
+
+async def _open_store(config: CoordinatorConfig) -> SqliteStore:
+    """In the state directory, or where the file shall lie; the folder of the file is held and closed."""
+    if not config.sqlite_path:
+        return await open_store(Path(config.state_dir))
+    path = Path(config.sqlite_path)
+    _make(path.parent, 0o700)
+    return await open_store(path.parent, path=path)
 
 
 def _node_of(wanted: Wanted, public_key: str) -> str | None:
@@ -160,10 +202,9 @@ def _node_of(wanted: Wanted, public_key: str) -> str | None:
     return None
 
 
-async def _watch_signals(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            scope.cancel()
+async def _watch_signals(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
 
 
 async def _watch_tether(descriptor: int, scope: trio.CancelScope) -> None:

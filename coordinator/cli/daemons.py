@@ -1,7 +1,7 @@
 """The daemons: `coordinator` and `node`, each another program that takes the place of this one.
 
 Belongs here: exec. Never here: anything a daemon does. `-I` keeps the working directory and the user's
-environment out of what a daemon imports.
+environment out of what a daemon imports. A file that cannot be read is the daemon's to tell, with its status.
 """
 
 import os
@@ -28,7 +28,6 @@ _CONFIG = click.option(
     "config",
     required=True,
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False),
     help="The configuration file, HCL or JSON.",
 )
 

@@ -31,7 +31,6 @@ async def one_line(ended, text, status=1):
         (["config", "write", "-cas", "x.hcl"], "go together"),
         (["services", "deregister"], "either FILE or -id"),
         (["coordinator"], "Missing option '-c'"),
-        (["coordinator", "-c", "/no/such/file"], "does not exist"),
         (["node", "-c", "/dev/null", "-workers", "0"], "0 is not in the range"),
     ],
 )
@@ -51,6 +50,13 @@ async def test_a_usage_error_is_one_line_and_status_1(alone, arguments, text):
 )
 async def test_an_absent_coordinator_is_named_by_its_address(alone, address, text):
     await one_line(await alone("status", "--format", "json", address=address), text)
+
+
+@pytest.mark.parametrize("daemon", ["coordinator", "node"])
+@pytest.mark.parametrize("file", ["/no/such/file", "/tmp"])
+async def test_a_daemon_without_its_configuration_could_not_boot(alone, daemon, file):
+    """A supervisor that gets 1 would start it again and again."""
+    await one_line(await alone(daemon, "-c", file), file, status=78)
 
 
 async def test_intention_check_has_status_2_for_every_error(alone, lockgate):
