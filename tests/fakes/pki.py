@@ -59,6 +59,14 @@ class Pki:
             not_after=certificate.not_valid_after_utc.timestamp(),
         )
 
+    def sign(self, csr_pem, life=3 * DAY):
+        """The certificate that a request asks for."""
+        request = x509.load_pem_x509_csr(csr_pem)
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        builder = _builder(x509.Name([]), self.name, request.public_key(), life)
+        builder = builder.add_extension(names.value, critical=True)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
     def service(self, name, **options):
         """The leaf of a service of the mesh."""
         return self.leaf(service_uri(name), **options)

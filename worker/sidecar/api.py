@@ -4,7 +4,7 @@ Belongs here: requests, blocking queries, and what is tried again. Never here: w
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,11 +81,6 @@ class Api:
             index = found if found >= index else 0  # smaller: its history began anew
             if not index:
                 await trio.sleep(_POLL_SECONDS)
-
-    async def once(self, path: str) -> Any:
-        """The value at `path`, however long it takes to get one."""
-        async with aclosing(self.watch(path)) as answers:
-            return await anext(answers)
 
     async def _look(self, path: str, params: dict[str, str], index: int) -> tuple[Any, int]:
         if not index:

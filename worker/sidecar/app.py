@@ -8,7 +8,8 @@ import random
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -182,9 +183,11 @@ class Sidecar:
 
     async def _learn_settings(self) -> None:
         """Which datacenter this is, and what holds where no intention matches."""
-        answer = await self.api.once("/v1/agent/self")
-        self.known.datacenter = answer["Config"]["Datacenter"]
-        self.known.default_allow = answer["Config"].get("DefaultIntentionPolicy") == "allow"
+        path = "/v1/agent/self"
+        async with aclosing(self.api.watch(path)) as answers:
+            async for answer in answers:
+                if _attempt(self._use_settings, answer, path):
+                    return
 
     async def _register(self) -> None:
         """Tell the catalog where the mesh comes in."""
@@ -207,30 +210,40 @@ class Sidecar:
             await self._learn_settings()
             _attempt(self._use_rules, answer, path)
 
+    def _use_settings(self, answer: Any) -> None:
+        settings = answer["Config"]
+        self.known = replace(
+            self.known,
+            datacenter=settings["Datacenter"],
+            default_allow=settings.get("DefaultIntentionPolicy") == "allow",
+        )
+
     def _use_roots(self, answer: Any) -> None:
-        before, self.known.bundle = self.known.bundle, bundle_of(answer)
-        if before is not None and active_ids(before) != active_ids(self.known.bundle):
+        before, bundle = self.known.bundle, bundle_of(answer)
+        self._become(replace(self.known, bundle=bundle))
+        if before is not None and active_ids(before) != active_ids(bundle):
             self._identity.root_changed()
         self._ready.set()
-        self._swap()
 
     def _use_endpoints(self, service: str, answer: Any) -> None:
-        self.known.endpoints[service] = endpoints_of(answer)
-        log.info("upstream", service=service, endpoints=len(self.known.endpoints[service]))
+        endpoints = endpoints_of(answer)
+        self.known = replace(self.known, endpoints={**self.known.endpoints, service: endpoints})
+        log.info("upstream", service=service, endpoints=len(endpoints))
 
     def _use_rules(self, answer: Any) -> None:
-        self.known.rules = rules_of(answer)
-        self._swap()
+        self._become(replace(self.known, rules=rules_of(answer)))
 
     def _use_leaf(self, leaf: Leaf) -> None:
-        self.known.leaf = leaf
-        self._swap()
+        self._become(replace(self.known, leaf=leaf))
 
-    def _swap(self) -> None:
-        """New view, then out with whom it no longer permits."""
-        known = self.known
-        self._client_context = self._client.get(known.leaf, known.bundle)
+    def _become(self, known: Known) -> None:
+        """Serve by this from now on, and out with whom it no longer permits.
+
+        Raises ValueError, and then nothing has changed.
+        """
+        context = self._client.get(known.leaf, known.bundle)
         view = inbound_view(self.config, known, self.metrics, self._contexts)
+        self.known, self._client_context = known, context
         self.world.current.swap(view)
         for entry in revoked(self.world.live, view.policy_of):
             if entry.end(End.INTENTION_REVOKED):
@@ -258,12 +271,14 @@ def _admit(
     return True
 
 
-def _attempt(use: Callable[[Any], None], answer: Any, path: str) -> None:
-    """What the coordinator says is its own affair, and must not end this process."""
+def _attempt(use: Callable[[Any], None], answer: Any, path: str) -> bool:
+    """Whether `answer` was of use. What a coordinator says must not end this process."""
     try:
         use(answer)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         log.error("an answer is of no use", path=path, error=f"{type(error).__name__}: {error}")
+        return False
+    return True
 
 
 async def _watch_signals(accepting: trio.CancelScope, serving: trio.CancelScope) -> None:

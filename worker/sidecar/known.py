@@ -24,16 +24,16 @@ from worker.view.view import TerminatingTarget, TerminatingView, View
 KIND = "sidecar"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the coordinator said last. Kept while it is away."""
+    """What the coordinator said last. Kept while it is away; `endpoints` are by upstream."""
 
     datacenter: str = ""
     default_allow: bool = False
     bundle: TrustBundle | None = None
     leaf: Leaf | None = None
     rules: tuple[Intention, ...] | None = None
-    endpoints: dict[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+    endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
