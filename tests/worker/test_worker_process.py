@@ -238,7 +238,7 @@ async def test_a_second_signal_ends_what_is_left_at_once(folder, make_site):
         await eventually(lambda: node.last(WorkerStatus).draining)
         await exchange(stream)
         process.send_signal(signal.SIGTERM)
-        with pytest.raises(trio.BrokenResourceError):
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
         await trio.aclose_forcefully(stream)
         assert await ended(process) == 0
@@ -263,18 +263,29 @@ async def test_a_signal_after_the_nodes_word_does_not_cut_the_grace_short(folder
         nursery.cancel_scope.cancel()
 
 
-async def test_the_grace_ends_with_a_reset(folder, make_site):
+async def test_the_grace_ends_with_a_reset_on_both_sides(folder, make_site):
+    ends = []
+
+    async def watch(stream):
+        try:
+            async for chunk in stream:
+                await stream.send_all(chunk)
+            ends.append("in order")
+        except trio.BrokenResourceError:
+            ends.append("reset")
+
     node = Node(folder)
     async with trio.open_nursery() as nursery, node.open(), worker(folder) as process:
         site = make_site(node)
-        await site.serve(await start_upstream(nursery))
+        await site.serve(await start_upstream(nursery, watch))
         stream = await site.call()
         await exchange(stream)
         await node.say(Drain(grace_seconds=0.2))
-        with pytest.raises(trio.BrokenResourceError):
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
         await trio.aclose_forcefully(stream)
         assert await ended(process) == 0
+        await eventually(lambda: ends == ["reset"], lambda: ends)
         nursery.cancel_scope.cancel()
 
 

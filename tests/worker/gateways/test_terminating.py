@@ -90,13 +90,13 @@ def web(trust, pki):
 
 
 async def until_end(stream):
-    """What still comes, and whether the end was a reset or a cut, rather than in order."""
+    """What still comes, and how it ends: in order, cut (without close_notify), or with a reset."""
     got = b""
     try:
         while chunk := await stream.receive_some():
             got += chunk
-    except trio.BrokenResourceError:
-        return got, "broken"
+    except trio.BrokenResourceError as broken:
+        return got, "cut" if isinstance(broken.__cause__, ssl.SSLError) else "reset"
     return got, "in order"
 
 
@@ -396,7 +396,7 @@ async def test_a_changed_intention_ends_exactly_the_denied_pair(egress, web, tru
         await exchange(stream)
     with trio.fail_after(1):
         await egress.decide(deny("web", "billing"), *ALLOW)
-        assert await until_end(doomed) == (b"", "broken")
+        assert await until_end(doomed) == (b"", "reset")
     await egress.node.ended("intention_revoked")
     for stream in survivors:
         await exchange(stream)
@@ -417,7 +417,7 @@ async def test_the_upstream_of_a_revoked_connection_sees_no_clean_end(egress, we
     stream = await egress.call(web, "db")
     assert await stream.receive_some() == b"hello"
     await egress.decide()
-    await eventually(lambda: ends == [(b"", "broken")])
+    await eventually(lambda: ends == [(b"", "reset")])
 
 
 async def test_it_reaches_connections_to_a_service_that_is_no_longer_linked(egress, web):
@@ -428,7 +428,7 @@ async def test_it_reaches_connections_to_a_service_that_is_no_longer_linked(egre
     await egress.decide(*ALLOW)
     await exchange(stream)  # what was permitted still is
     await egress.decide(deny("web", "billing"), *ALLOW)
-    assert await until_end(stream) == (b"", "broken")
+    assert await until_end(stream) == (b"", "reset")
     await egress.node.ended("intention_revoked")
 
 
@@ -439,7 +439,7 @@ async def test_a_connection_that_still_dials_is_revoked_too(egress, web):
         await eventually(lambda: [entry.state for entry in egress.node.world.live] == ["dial"])
         with trio.fail_after(1):
             await egress.decide()
-            assert await until_end(stream) == (b"", "broken")
+            assert await until_end(stream) == (b"", "reset")
         await egress.node.ended("intention_revoked")
 
 
@@ -495,7 +495,7 @@ async def test_a_caller_whose_certificate_expires_is_put_out(egress, trust, pki)
     stream = await egress.call(trust(pki.service("web", life=timedelta(seconds=2))))
     await exchange(stream)
     with trio.fail_after(5):
-        assert await until_end(stream) == (b"", "broken")
+        assert await until_end(stream) == (b"", "reset")
     await egress.node.ended("certificate_expired")
     cause = RevocationCause.EXPIRY.value
     assert egress.node.value("lockgate_connections_revoked_total", cause=cause) == 1
@@ -507,7 +507,7 @@ async def test_a_caller_whose_certificate_expires_is_put_out(egress, trust, pki)
 async def reset_by(egress, web, service, end):
     """The client's handshake succeeds, then it is reset: never a clean close."""
     stream = await egress.call(web, service)
-    assert await until_end(stream) == (b"", "broken")
+    assert await until_end(stream) == (b"", "reset")
     await stream.aclose()
     await egress.node.ended(end)
     assert egress.node.closed(end, service) == 1
@@ -564,7 +564,7 @@ async def test_an_upstream_that_resets_is_passed_on(egress, web, beside):
     async with beside(egress.port):
         stream = await egress.call(web, "rude")
         await stream.send_all(b"x")
-        assert await until_end(stream) == (b"", "broken")
+        assert await until_end(stream) == (b"", "reset")
         await egress.node.ended("upstream_reset")
 
 
