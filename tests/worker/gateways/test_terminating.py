@@ -1,6 +1,7 @@
 """What a caller gets from a terminating gateway, good input and bad."""
 
 import contextlib
+import os
 import socket
 import ssl
 from datetime import timedelta
@@ -660,3 +661,35 @@ async def test_a_missing_ca_file_is_a_reset_and_its_return_is_noticed(
         await reset_by(egress, web, "saas", "upstream_tls")
         ca_file.write_bytes(text)
         await exchange(await egress.call(web, "saas"))
+
+
+async def test_no_descriptor_stays_open_however_it_ends(
+    egress, web, trust, outside, ca_file, tmp_path, raw, hello_bytes
+):
+    wrong = server_context(tmp_path, outside.leaf(dns=["elsewhere"]))
+    stranger = await start_upstream(egress.nursery, ssl_context=wrong)
+    services = [
+        Linked("down", at(closed_port())),
+        Linked("saas", stranger.endpoint, tls=files(ca_file, server_name="db")),
+        Linked("secret", at(closed_port())),
+    ]
+    await egress.serve(*services, rules=[deny("web", "secret"), *ALLOW])
+
+    async def everything():
+        for service in ("billing", "down", "saas", "secret"):
+            stream = await tls_client(egress.port, web, sni(service))
+            with contextlib.suppress(trio.BrokenResourceError):
+                await exchange(stream) if service == "billing" else await stream.receive_some()
+            await trio.aclose_forcefully(stream)
+        for data in (b"junk", hello_bytes(None), hello_bytes(sni("billing"))[:50]):
+            await raw(egress.port, data)
+        with pytest.raises(trio.BrokenResourceError):
+            async with await tls_client(egress.port, trust(None), sni("billing")) as stream:
+                await stream.receive_some()
+        await egress.node.alone()
+        await eventually(lambda: egress.good.open == stranger.open == 0)
+        return sum(1 for _ in os.scandir("/proc/self/fd"))
+
+    before = await everything()
+    for _ in range(3):
+        assert await everything() == before
