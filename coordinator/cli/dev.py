@@ -80,4 +80,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _lines(cause: BaseException) -> list[str]:
     if isinstance(cause, ProblemsError):
         return [str(problem) for problem in cause.problems]
+    if isinstance(cause, OSError) and cause.filename:
+        return [f"{cause.filename}: {cause.strerror}"]
     return [str(cause)]

@@ -43,7 +43,11 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text(text) for text in row))
-    Console().print(table)
+    console = Console()
+    # an id that is cut off cannot be copied: rather let the terminal wrap
+    wanted = console.measure(table, options=console.options.update(max_width=10_000)).maximum
+    console.width = max(console.width, wanted)
+    console.print(table)
 
 
 def _cell(value: Any) -> str:

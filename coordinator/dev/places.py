@@ -8,9 +8,11 @@ removed at the end; with `--state`, what must outlast the run lies there instead
 
 import json
 import random
+import shutil
 import socket
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +61,19 @@ class FreePorts:
         raise OSError(f"no free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop}")
 
 
-def prepare(workers: int | None, state: Path | None, ports: FreePorts) -> Places:
-    """Make the directories and write both configuration files. Raises OSError."""
+@contextmanager
+def private_directory() -> Iterator[Path]:
+    """A new directory that only we may enter; it is gone afterwards. Raises OSError."""
     root = Path(tempfile.mkdtemp(prefix="lockgate-", dir=_short_directory()))
-    kept = state or root / "state"
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def prepare(root: Path, workers: int | None, state: Path | None, ports: FreePorts) -> Places:
+    """Make the directories and write both configuration files. Raises OSError and ConfigError."""
+    kept = state.absolute() if state else root / "state"
     kept.mkdir(parents=True, exist_ok=True, mode=0o700)
     node_keys = ensure_key_file(kept / "node.key")
     bus_keys = ensure_key_file(kept / "bus.key")

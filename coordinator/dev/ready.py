@@ -31,12 +31,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 async def wait_for_coordinator(client: httpx.AsyncClient) -> None:
     """Until the admin socket answers."""
     while True:
-        try:
-            response = await client.get("/v1/lockgate/status")
-            if response.is_success:
-                return
-        except httpx.TransportError:
-            pass
+        if (await _ask(client, "GET", "/v1/lockgate/status")).is_success:
+            return
         await trio.sleep(_POLL_SECONDS)
 
 
@@ -52,9 +48,20 @@ async def write(client: httpx.AsyncClient, requests: Iterable[Request]) -> None:
 
 
 async def _put(client: httpx.AsyncClient, path: str, body: dict[str, Any], what: str) -> None:
-    response = await client.put(path, json=body)
+    response = await _ask(client, "PUT", path, body)
     if not response.is_success:
         raise Refused(f"{what}: {response.text.strip()}")
+
+
+async def _ask(
+    client: httpx.AsyncClient, method: str, path: str, body: Any = None
+) -> httpx.Response:
+    """The answer, asked for again while there is no coordinator: one that dies is started anew."""
+    while True:
+        try:
+            return await client.request(method, path, json=body)
+        except httpx.TransportError:
+            await trio.sleep(_POLL_SECONDS)
 
 
 async def wait_for_node(client: httpx.AsyncClient, node: str) -> dict[str, Any]:
@@ -63,7 +70,7 @@ async def wait_for_node(client: httpx.AsyncClient, node: str) -> dict[str, Any]:
     Raises `Refused` when no snapshot can be made of what was written, or the node cannot serve it.
     """
     while True:
-        status = (await client.get("/v1/lockgate/status")).json()
+        status = (await _ask(client, "GET", "/v1/lockgate/status")).json()
         own = [found for found in status["nodes"] if found["name"] == node]
         if problems := [*status["problems"], *(p for found in own for p in found["problems"])]:
             raise Refused("; ".join(problems))
@@ -75,7 +82,7 @@ async def wait_for_node(client: httpx.AsyncClient, node: str) -> dict[str, Any]:
 
 async def gateways_of(client: httpx.AsyncClient, node: str) -> list[Gateway]:
     """What listens on the node, as the catalog has it."""
-    found = (await client.get(f"/v1/catalog/node-services/{node}")).json() or {}
+    found = (await _ask(client, "GET", f"/v1/catalog/node-services/{node}")).json() or {}
     return [
         Gateway(
             gateway=service["Service"],

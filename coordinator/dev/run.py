@@ -5,9 +5,9 @@ Belongs here: the order of things. Never here: any one of them.
 
 import json
 import random
-import shutil
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,13 @@ import httpx
 import trio
 
 from cluster.errors import ConfigError
-from coordinator.dev.places import DRAIN_GRACE_SECONDS, FreePorts, Places, prepare
+from coordinator.dev.places import (
+    DRAIN_GRACE_SECONDS,
+    FreePorts,
+    Places,
+    prepare,
+    private_directory,
+)
 from coordinator.dev.processes import Daemon, Tether
 from coordinator.dev.ready import (
     Gateway,
@@ -39,42 +45,42 @@ async def dev(
 
     Raises `ConfigError` for the files, `CouldNotBoot`, `Refused` and OSError.
     """
-    loaded = load_files(files)
-    if loaded.problems:
-        raise ConfigError(loaded.problems)
-    for warning in loaded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    ports = FreePorts(random.Random())
-    places = prepare(workers, state, ports)
-    try:
-        wanted = requests(loaded.items, places.node_name, ports.take)
-        await _run(places, wanted, output)
-    finally:
-        shutil.rmtree(places.root, ignore_errors=True)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        loaded = load_files(files)
+        if loaded.problems:
+            raise ConfigError(loaded.problems)
+        for warning in loaded.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        ports = FreePorts(random.Random())
+        with private_directory() as root:
+            places = prepare(root, workers, state, ports)
+            wanted = requests(loaded.items, places.node_name, ports.take)
+            await _run(places, wanted, output, signals)
 
 
-async def _run(places: Places, writes: tuple[Request, ...], output: str) -> None:
+async def _run(
+    places: Places, writes: tuple[Request, ...], output: str, signals: AsyncIterator[int]
+) -> None:
     tether = Tether()
     coordinator = Daemon(
         "coordinator", "coordinator", ["--config", str(places.coordinator_file)], tether
     )
     node = Daemon("node", "worker.node", ["--config", str(places.node_file)], tether)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_end_at_signal, signals, nursery.cancel_scope)
-                served, gateways = await _start(places, writes, coordinator, node, nursery)
-                pids = {"coordinator": coordinator.pid, "node": node.pid}
-                shown = describe(places, gateways, served, pids)
-                if output == "json":
-                    print(json.dumps(shown), flush=True)
-                else:
-                    tell(shown, writes)
-        finally:
-            with trio.CancelScope(shield=True):
-                await node.stop(STOP_SECONDS)
-                await coordinator.stop(STOP_SECONDS)
-            tether.cut()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end_at_signal, signals, nursery.cancel_scope)
+            served, gateways = await _start(places, writes, coordinator, node, nursery)
+            pids = {"coordinator": coordinator.pid, "node": node.pid}
+            shown = describe(places, gateways, served, pids)
+            if output == "json":
+                print(json.dumps(shown), flush=True)
+            else:
+                tell(shown, writes)
+    finally:
+        with trio.CancelScope(shield=True):
+            await node.stop(STOP_SECONDS)
+            await coordinator.stop(STOP_SECONDS)
+        tether.cut()
 
 
 async def _start(
@@ -99,7 +105,7 @@ async def _start(
         return served, await gateways_of(client, places.node_name)
 
 
-async def _end_at_signal(signals: Any, scope: trio.CancelScope) -> None:
+async def _end_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
     async for _ in signals:
         scope.cancel()
         return

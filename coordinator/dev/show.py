@@ -47,8 +47,12 @@ def tell(shown: Mapping[str, Any], writes: Iterable[Request]) -> None:
     table.add_row("API", "admin socket", shown["admin"])
     table.add_row("metrics", "coordinator", shown["metrics"]["coordinator"])
     table.add_row("metrics", "node", shown["metrics"]["node"])
+    # an address that is cut off is none: rather let the terminal wrap
+    wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    console.width = max(console.width, wanted)
     console.print(table)
-    console.print(f"{len(shown['pids']['workers'])} workers. In another terminal:\n")
+    count = len(shown["pids"]["workers"])
+    console.print(f"{count} {'worker' if count == 1 else 'workers'}. In another terminal:\n")
     console.print(f"  export LOCKGATE_HTTP_ADDR={shown['http']}", soft_wrap=True)
     for command in _commands(tuple(writes)):
         console.print(f"  {command}", soft_wrap=True)
