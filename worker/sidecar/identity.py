@@ -18,6 +18,8 @@ from worker.sidecar.api import Api, ApiError
 log = structlog.get_logger()
 
 _FIRST_RETRY_SECONDS = 1.0
+#: Between two leaves, however short they live and whatever our clock thinks of them.
+_LEAST_PAUSE_SECONDS = 1.0
 
 
 class Identity:
@@ -53,7 +55,7 @@ class Identity:
             held = fetched
             now = self._wall_clock()
             renewal = renew_at(held.not_before, held.not_after, now, self._chance)
-            self._at = min(self._at, renewal)
+            self._at = max(min(self._at, renewal), now + _LEAST_PAUSE_SECONDS)
             await self._wait_until_due()
 
     async def _fetch(self, who: ServiceId) -> Leaf:

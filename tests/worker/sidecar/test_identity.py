@@ -18,6 +18,7 @@ WHO = ServiceId(trust_domain=TRUST_DOMAIN, service="web", datacenter="dc1")
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(module, "_FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_LEAST_PAUSE_SECONDS", 0.05)
 
 
 class Keeper:
@@ -53,11 +54,23 @@ async def test_a_leaf_for_a_key_of_its_own(keeper, consul):
 
 
 async def test_it_is_renewed_in_time_with_a_new_key(keeper, consul):
-    consul.leaf_options = {"life": timedelta(seconds=-24 * 3600 + 1)}  # began a day before that
+    consul.leaf_options = {"life": timedelta(hours=1)}  # it began a day ago: more than 90 % is over
     made, start = keeper
     start()
     await eventually(lambda: len(made.leaves) >= 2)
     assert made.leaves[0].key_pem != made.leaves[1].key_pem
+
+
+async def test_leaves_that_have_ended_already_are_not_asked_for_in_a_spin(
+    keeper, consul, monkeypatch
+):
+    monkeypatch.setattr(module, "_LEAST_PAUSE_SECONDS", 60.0)
+    consul.leaf_options = {"life": timedelta(hours=-1)}  # a clock is wrong, ours or theirs
+    made, start = keeper
+    start()
+    await eventually(lambda: made.leaves)
+    await trio.testing.wait_all_tasks_blocked(0.1)
+    assert len(consul.signed) == 1
 
 
 @pytest.mark.parametrize(
