@@ -56,9 +56,20 @@ class CurveClient:
 
 
 def keygen() -> KeyPair:
-    """Make a new key pair."""
-    public, secret = zmq.curve_keypair()
-    return KeyPair(public_key=public.decode(), secret_key=secret.decode())
+    """A fresh pair, whose public half people can paste.
+
+    One that a command line would take for an option, or HCL for a template, is drawn again.
+    """
+    while True:
+        public, secret = zmq.curve_keypair()
+        pair = KeyPair(public_key=public.decode(), secret_key=secret.decode())
+        if is_pasteable(pair.public_key):
+            return pair
+
+
+def is_pasteable(key: str) -> bool:
+    """Whether a key can stand on a command line and in an HCL string as it is."""
+    return not key.startswith("-") and "${" not in key and "%{" not in key
 
 
 def public_key(secret: str) -> str:

@@ -307,3 +307,12 @@ async def test_the_size_limit_is_the_bodys_and_not_the_encrypted_messages():
         peer = await meet(bus, client, bytes(1024 * 1024))
         await bus.send(peer, bytes(1024 * 1024))
         assert len(await client.receive()) == 1024 * 1024
+
+
+@pytest.mark.parametrize("key", ["-abc", "ab${c", "ab%{c"])
+def test_a_key_that_people_cannot_paste_is_drawn_again(key, monkeypatch):
+    fine = b"a" * 40
+    drawn = [(key.encode(), fine), (fine, fine)]
+    monkeypatch.setattr(zmq, "curve_keypair", lambda: drawn.pop(0))
+    assert keygen().public_key == fine.decode()
+    assert not drawn
