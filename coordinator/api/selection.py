@@ -14,19 +14,19 @@ from coordinator.store.tables import SERVICES
 
 from .answers import ApiError
 from .endpoint import Call
-from .shapes import in_order
+from .shapes import in_order, node_of, node_record
 
 
 def of_service(call: Call) -> list[Record]:
-    """The instances that are registered under the service's name, with all tags that were asked for."""
+    """The instances that are registered under the service's name, narrowed as the request asks."""
     name = call.path("service")
     found = (r for r in call.state.table(SERVICES).values() if r.value["Service"] == name)
-    return _tagged(call, in_order(found))
+    return _narrowed(call, in_order(found))
 
 
 def of_connect(call: Call) -> list[Record]:
     """What a caller in the mesh dials to reach the service."""
-    return _tagged(call, connect_view(call.state, call.path("service")))
+    return _narrowed(call, connect_view(call.state, call.path("service")))
 
 
 def connect_view(state: State, service: str) -> list[Record]:
@@ -48,6 +48,13 @@ def pairs_of(call: Call, name: str) -> dict[str, str]:
     return pairs
 
 
-def _tagged(call: Call, records: Sequence[Record]) -> list[Record]:
+def _narrowed(call: Call, records: Sequence[Record]) -> list[Record]:
+    """Those with all the tags, on nodes with all the metadata, that were asked for."""
     tags = {tag.lower() for tag in call.request.query_params.getlist("tag") if tag}
-    return [r for r in records if tags <= {tag.lower() for tag in r.value.get("Tags", ())}]
+    meta = pairs_of(call, "node-meta").items()
+    return [
+        record
+        for record in records
+        if tags <= {tag.lower() for tag in record.value.get("Tags", ())}
+        and meta <= node_record(call.state, node_of(record)).value.get("Meta", {}).items()
+    ]

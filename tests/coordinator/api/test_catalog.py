@@ -155,3 +155,26 @@ async def test_another_datacenter_is_not_ours_to_write(api):
 
 async def test_an_unknown_state_is_refused(api):
     assert (await api.get("/v1/health/state/poorly")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/catalog/nodes",
+        "/v1/catalog/service/billing",
+        "/v1/health/service/billing",
+        "/v1/catalog/connect/billing",
+        "/v1/health/connect/billing",
+    ],
+)
+async def test_node_metadata_narrows_every_view_of_instances(put, get, path):
+    """Whoever asks for one zone and is given all of them dials the wrong one."""
+    connect = {"Service": "billing", "Connect": {"Native": True}}
+    for zone in ("a", "b"):
+        node = {"Node": f"db-{zone}", "Address": "10.0.0.1", "NodeMeta": {"zone": zone, "x": "y"}}
+        await put("/v1/catalog/register", node | {"Service": connect})
+    assert len(await get(path)) == 2
+    (one,) = await get(path, **{"node-meta": ["zone:a", "x:y"]})
+    node = one["Node"]
+    assert (node if isinstance(node, str) else node["Node"]) == "db-a"
+    assert await get(path, **{"node-meta": "zone:c"}) == []
