@@ -43,8 +43,10 @@ def _get(call: Call) -> dict[str, Any]:
 async def _allow(call: Call) -> bool:
     name = call.path("name")
     key = Fields(await read_object(call.request)).text("public_key")
-    if len(name) > _NAME_LIMIT:
-        raise ApiError(400, f"a node's name has at most {_NAME_LIMIT} characters, not {len(name)}")
+    if not 0 < len(name) <= _NAME_LIMIT:
+        raise ApiError(400, f"a node's name has 1 to {_NAME_LIMIT} characters, not {len(name)}")
+    if "/" in name or not name.isprintable():
+        raise ApiError(400, f"{name!r} is no node's name: it holds a slash or a control character")
     try:
         require_key(key)
     except ConfigError as error:
@@ -76,7 +78,7 @@ def _unknown(call: Call) -> str:
 ROUTES = (
     at("/v1/lockgate/nodes", GET=Read(answer=_list, tables=(BUS_KEYS,))),
     at(
-        "/v1/lockgate/nodes/{name}",
+        "/v1/lockgate/nodes/{name:path}",
         GET=Read(answer=_get, tables=(BUS_KEYS,)),
         PUT=Do(answer=_allow),
         DELETE=Do(answer=_revoke),

@@ -167,3 +167,11 @@ async def test_a_node_that_is_gone_is_named(api, fleet, monkeypatch):
     monkeypatch.setattr(fleet, "close", close)
     response = await api.put(CLOSE, json={"ids": ["n1/0/1"]})
     assert (response.status_code, response.text) == (500, "not connected: n1")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a%2Fb", "", "x" * 129, "a%1Bb"])
+async def test_a_name_that_no_node_can_have_is_refused_by_its_rule(api, name):
+    body = {"public_key": keygen().public_key}
+    refused = await api.put(f"/v1/lockgate/nodes/{name}", json=body)
+    assert refused.status_code == 400
+    assert "node's name" in refused.text
