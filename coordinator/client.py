@@ -101,6 +101,12 @@ def connect(address: str, token: str = "") -> Iterator[Api]:
         yield Api(client, address)
 
 
+def full_address(address: str) -> str:
+    """The address with its scheme: Consul's clients also write `host:port`. Raises AddressError."""
+    base, socket_path = _parsed(address)
+    return address if socket_path else base
+
+
 def _parsed(address: str) -> tuple[str, str | None]:
     """Base URL and the unix socket's path, if it is one."""
     if address.startswith("unix://"):

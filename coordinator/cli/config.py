@@ -41,6 +41,8 @@ def write(settings: Settings, cas: bool, modify_index: int | None, files: tuple[
 
     params = _cas(cas, modify_index)
     items = read_items(files)
+    if not items:
+        raise Failure(f"nothing to write in {' '.join(files)}")
     for item in items:
         if not isinstance(item, EntryItem):
             raise Failure(f"{name_of(item)}: use lockgate services register")

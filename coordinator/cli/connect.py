@@ -13,6 +13,9 @@ from .options import Group, command, flag, option
 from .output import print_json, print_table
 from .settings import Settings
 
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+_FORMATS = ("console", "json")
+
 
 @click.group("connect", cls=Group)
 def connect() -> None:
@@ -59,8 +62,8 @@ def leaf(settings: Settings, service: str, out: str) -> None:
 @option("listen", default="", metavar="HOST:PORT", help="Where the mesh comes in.")
 @option("mesh-gateway", default="", metavar="NAME", help="Reach upstreams through this gateway.")
 @option("metrics-addr", default="", metavar="HOST:PORT", help="Serve /metrics here.")
-@option("log-level", default="", metavar="LEVEL", help="How much is logged.")
-@option("log-format", default="", metavar="FORMAT", help="console or json.")
+@option("log-level", default="info", type=click.Choice(_LEVELS), help="How much is logged [info].")
+@option("log-format", default="console", type=click.Choice(_FORMATS), help="How it is logged [console].")
 @click.pass_obj
 def proxy(settings: Settings, /, upstream: tuple[str, ...], **options: str) -> NoReturn:
     """Run a sidecar, so that a program that knows nothing of the mesh can use it and be used by it.
@@ -70,11 +73,13 @@ def proxy(settings: Settings, /, upstream: tuple[str, ...], **options: str) -> N
       lockgate connect proxy -service web -upstream billing:9191
       lockgate connect proxy -service api -service-addr 127.0.0.1:8080 -listen 10.0.0.4:21000
     """
+    from coordinator.client import full_address
+
     from .daemons import become
 
     if settings.secret:  # not on a command line, where everybody on the host could read it
         os.environ["LOCKGATE_HTTP_TOKEN"] = settings.secret
-    arguments = [f"--http-addr={settings.address}"]
+    arguments = [f"--http-addr={full_address(settings.address)}"]
     arguments += [f"--upstream={one}" for one in upstream]
     arguments += [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value]
     become("worker.sidecar", arguments)

@@ -33,7 +33,7 @@ def register(settings: Settings, files: tuple[str, ...]) -> None:
     Example:
       lockgate services register billing.hcl
     """
-    _each(settings, read_items(files), _register, "Registered")
+    _each(settings, _read(files), _register, "Registered")
 
 
 @command("deregister")
@@ -51,11 +51,19 @@ def deregister(settings: Settings, id: str, files: tuple[str, ...]) -> None:  # 
     if bool(id) == bool(files):
         raise click.UsageError("say which: either FILE or -id")
     if files:
-        _each(settings, read_items(files), _deregister, "Deregistered")
+        _each(settings, _read(files), _deregister, "Deregistered")
         return
     with settings.api() as api:
         api.put(path("agent", "service", "deregister", id))
     _done(settings, "Deregistered", [id])
+
+
+def _read(files: tuple[str, ...]) -> tuple[Item, ...]:
+    """What the files hold; one without anything is hardly what was meant."""
+    items = read_items(files)
+    if not items:
+        raise Failure(f"no service in {' '.join(files)}")
+    return items
 
 
 def _each(

@@ -48,8 +48,12 @@ def parse_place(text: str, what: str) -> Place:
     """`HOST:PORT` or `[IPv6]:PORT`. Raises `ConfigError`."""
     host, _, port = text.rpartition(":")
     if not host or not _is_port(port):
-        raise ConfigError((Problem(path=what, message=f"{text!r} is not HOST:PORT"),))
+        raise _problem(what, f"{text!r} is not HOST:PORT")
     return Place(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def _problem(what: str, message: str) -> ConfigError:
+    return ConfigError((Problem(path=what, message=message),))
 
 
 def _is_port(text: str) -> bool:
@@ -61,8 +65,22 @@ def parse_upstream(text: str) -> Upstream:
     service, _, where = text.partition(":")
     place = where if ":" in where else f"127.0.0.1:{where}"
     if not service:
-        raise ConfigError((Problem(path="-upstream", message=f"{text!r} names no service"),))
-    return Upstream(service=service, listen=parse_place(place, "-upstream"))
+        raise _problem("-upstream", f"{text!r} names no service")
+    try:
+        return Upstream(service=service, listen=parse_place(place, "-upstream"))
+    except ConfigError:
+        raise _problem("-upstream", f"{text!r} is not SERVICE:[HOST:]PORT") from None
+
+
+def parse_api(text: str) -> str:
+    """`unix:///path` or `http(s)://host:port`, where `host:port` alone is HTTP. Raises `ConfigError`."""
+    url = text if "://" in text else f"http://{text}"
+    scheme, _, rest = url.partition("://")
+    if scheme == "unix" and rest.startswith("/"):
+        return url
+    if scheme in ("http", "https") and rest.strip("/"):
+        return url
+    raise _problem("-http-addr", f"{text!r} is neither unix:///path nor http://host:port")
 
 
 def parse_arguments(arguments: Sequence[str]) -> SidecarConfig:
@@ -74,7 +92,7 @@ def parse_arguments(arguments: Sequence[str]) -> SidecarConfig:
         service_address=_optional_place(options.service_addr, "-service-addr"),
         listen=_optional_place(options.listen, "-listen"),
         metrics=_optional_place(options.metrics_addr, "-metrics-addr"),
-        api=options.http_addr,
+        api=parse_api(options.http_addr),
         mesh_gateway=options.mesh_gateway,
         log_level=options.log_level,
         log_format=options.log_format,
@@ -90,6 +108,8 @@ def _optional_place(text: str, what: str) -> Place | None:
 
 def _problems(config: SidecarConfig) -> list[Problem]:
     found = []
+    if not config.service:
+        found.append(Problem(path="-service", message="is empty"))
     if (config.service_address is None) != (config.listen is None):
         message = (
             "-service-addr and -listen go together: where the service is, where the mesh comes in"

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from coordinator.cli.options import Failure
 from coordinator.cli.program import lockgate
 
 
@@ -55,5 +56,16 @@ def test_the_sidecar_and_its_token(run):
         "--service=web",
         "--service-addr=127.0.0.1:2",
         "--listen=127.0.0.1:1",
+        "--log-level=info",
+        "--log-format=console",
     }
     assert token == "secret"
+
+
+def test_the_sidecar_gets_a_whole_address(run):
+    """Consul's environment often holds `host:port` alone."""
+    command = ("connect", "proxy", "-service", "web", "-upstream", "x:1")
+    started, _ = run(*command, "-http-addr", "127.0.0.1:8500")
+    assert "--http-addr=http://127.0.0.1:8500" in started
+    with pytest.raises(Failure, match="neither unix:///path nor"):
+        run(*command, "-http-addr", "ftp://x")

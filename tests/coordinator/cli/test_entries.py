@@ -146,3 +146,12 @@ async def test_catalog_gateway_services(lockgate, file):
     assert table.out.splitlines()[1].split()[:3] == ["egress", "billing", "no"]
     every = await lockgate("catalog", "gateway-services", "-format=json")
     assert every.json[0]["Service"] == {"Name": "billing"}
+
+
+async def test_writing_nothing_is_an_error(lockgate, file):
+    """An empty pipe is what a script that failed leaves, not what somebody meant."""
+    empty = file("empty.hcl", "# nothing\n")
+    for command in ("config write", "services register", "services deregister"):
+        ended = await lockgate(*command.split(), empty, status=1)
+        assert (ended.out, str(empty) in ended.err.splitlines()[-1]) == ("", True)
+    assert "nothing to write in -" in (await lockgate("config", "write", "-", status=1)).err

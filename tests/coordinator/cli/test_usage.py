@@ -31,6 +31,8 @@ async def one_line(ended, text, status=1):
         (["config", "write", "-cas", "x.hcl"], "go together"),
         (["services", "deregister"], "either FILE or -id"),
         (["coordinator"], "Missing option '-c'"),
+        (["connect", "proxy", "-service", "x", "-log-format", "xml"], "'xml' is not one of"),
+        (["connect", "proxy", "-service", "x", "-log-level", "loud"], "'loud' is not one of"),
         (["node", "-c", "/dev/null", "-workers", "0"], "0 is not in the range"),
     ],
 )

@@ -41,19 +41,37 @@ def test_one_dash_or_two_and_several_upstreams():
 
 
 @pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("127.0.0.1:8500", "http://127.0.0.1:8500"),
+        ("localhost:8500", "http://localhost:8500"),
+        ("http://[::1]:8500", "http://[::1]:8500"),
+        ("https://coordinator:8501", "https://coordinator:8501"),
+        ("unix:///run/admin.sock", "unix:///run/admin.sock"),
+    ],
+)
+def test_the_api_is_where_any_client_of_consul_may_say(given, address):
+    assert parse_arguments([*WEB, "-upstream", "a:1", "-http-addr", given]).api == address
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "nothing to do"),
         (["-service-addr", "127.0.0.1:80"], "go together"),
         (["-listen", "127.0.0.1:80"], "go together"),
-        (["-upstream", "billing"], "'127.0.0.1:' is not HOST:PORT"),
+        (["-upstream", "billing"], "'billing' is not SERVICE"),
         (["-upstream", ":9191"], "names no service"),
-        (["-upstream", "billing:http"], "not HOST:PORT"),
-        (["-upstream", "billing:70000"], "not HOST:PORT"),
-        (["-upstream", "billing:-1"], "not HOST:PORT"),
-        (["-upstream", "billing:²"], "not HOST:PORT"),
-        (["-upstream", "billing:" + "9" * 5000], "not HOST:PORT"),
+        (["-upstream", "billing:http"], "is not SERVICE"),
+        (["-upstream", "billing:70000"], "is not SERVICE"),
+        (["-upstream", "billing:-1"], "is not SERVICE"),
+        (["-upstream", "billing:²"], "is not SERVICE"),
+        (["-upstream", "billing:" + "9" * 5000], "is not SERVICE"),
         (["-upstream", "a:1", "-metrics-addr", "9464"], "-metrics-addr"),
+        (["-upstream", "a:1", "-service", ""], "-service: is empty"),
+        (["-upstream", "a:1", "-http-addr", ""], "'' is neither"),
+        (["-upstream", "a:1", "-http-addr", "ftp://x"], "'ftp://x' is neither"),
+        (["-upstream", "a:1", "-http-addr", "unix://x.sock"], "is neither unix:///path nor"),
     ],
 )
 def test_what_is_refused(arguments, message):
