@@ -29,10 +29,10 @@ def named(expected: str) -> PeerCheck:
 
 
 def with_uri(expected: str) -> PeerCheck:
-    """A check that the certificate holds exactly this URI, which is how the mesh names a server."""
+    """A check that the certificate's only URI is this one, which is how the mesh names a server."""
 
     def check(peer: Peer) -> str | None:
-        if expected in peer.uris:
+        if peer.uris == (expected,):
             return None
         return f"the certificate is not for {expected}; it names {_listed(peer)}"
 

@@ -78,6 +78,7 @@ def test_the_checks_say_what_was_found_and_no_more_than_a_log_line_holds():
     assert len(problem) < 400
     assert with_uri("spiffe://a/b")(peer(uris=("spiffe://a/b",))) is None
     assert with_uri("spiffe://a/b")(peer(uris=("spiffe://a/c",), dns=("spiffe://a/b",)))
+    assert with_uri("spiffe://a/b")(peer(uris=("spiffe://a/b", "spiffe://a/c")))
 
 
 @pytest.mark.parametrize(
