@@ -17,11 +17,11 @@ import structlog
 import trio
 
 from cluster.errors import LockgateError
+from cluster.process.exits import COULD_NOT_BOOT
 
 log = structlog.get_logger()
 
 _RESTART_SECONDS = 0.3
-_COULD_NOT_BOOT = 78
 
 
 class CouldNotBoot(LockgateError):
@@ -72,7 +72,7 @@ class Daemon:
             status = await self._process.wait()
             if self._ending:
                 return
-            if status == _COULD_NOT_BOOT:
+            if status == COULD_NOT_BOOT:
                 raise CouldNotBoot(f"the {self.name} could not start; its reason stands above")
             log.warning("started again", daemon=self.name, exit_status=status)
             await trio.sleep(_RESTART_SECONDS)
