@@ -3,7 +3,7 @@
 Belongs here: replacing what a node registered this way before. Never here: the bus, or a definition's rules.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cluster.errors import Problem
@@ -49,7 +49,17 @@ def _bodies(
             continue
         sidecar = checked.pop("Sidecar", None)
         bodies += [{"Node": node, **one} for one in (checked, sidecar) if one]
-    return bodies, tuple(problems)
+    return bodies, (*problems, *_repeated(bodies))
+
+
+def _repeated(bodies: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Two services of one id would be one, the later of them."""
+    seen: set[str] = set()
+    for body in bodies:
+        service_id = str(body["Service"]["ID"])
+        if service_id in seen:
+            yield Problem(path="service", message=f"there are two of the id {service_id!r}")
+        seen.add(service_id)
 
 
 def _changes(state: State, node: str, bodies: Sequence[dict[str, Any]]) -> list[Change]:
@@ -61,11 +71,12 @@ def _changes(state: State, node: str, bodies: Sequence[dict[str, Any]]) -> list[
     for service_id in gone:
         changes += service_removal(state, node, service_id)
     for body in bodies:
-        changes += registration_changes(state, {"Address": _address(state, node, body), **body})
+        place = {"Address": _address(state, node, body), "SkipNodeUpdate": True}
+        changes += registration_changes(state, place | body)
     return [*changes, Put(table=NODE_FILES, key=node, value={"services": ids})]
 
 
 def _address(state: State, node: str, body: Mapping[str, Any]) -> str:
-    """The node's address as the catalog has it, else the one its first service listens on."""
+    """The node's address as the catalog has it, else the one this service listens on."""
     record = state.get(NODES, node)
     return str(record.value["Address"]) if record else str(body["Service"].get("Address", ""))
