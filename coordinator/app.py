@@ -81,6 +81,7 @@ class Coordinator:
             node_name=config.own_node,
             default_allow=self.default_allow,
             version=version,
+            address=config.bus_addr,
             clock=wall_clock,
         )
 

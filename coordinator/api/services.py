@@ -49,7 +49,7 @@ class PublishedList(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything an endpoint may use. `clock` tells seconds since 1970."""
+    """Everything an endpoint may use. `address` is where nodes find us; `clock` tells seconds since 1970."""
 
     wanted: Wanted
     authority: Signer
@@ -60,6 +60,7 @@ class Services:
     default_allow: bool
     version: str
     clock: Callable[[], float]
+    address: str = ""
     chance: random.Random = field(default_factory=random.Random)
     #: Held from a look at the wanted state to the commit of what was decided by it.
     writes: trio.Lock = field(default_factory=trio.Lock)

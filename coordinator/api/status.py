@@ -11,7 +11,7 @@ from .endpoint import Call, Do, Read, at
 def _status(call: Call) -> dict[str, Any]:
     """The report of `coordinator.fleet`; a lone coordinator leads."""
     services = call.services
-    alone = {"name": services.node_name, "address": "", "leader": True}
+    alone = {"name": services.node_name, "address": services.address, "leader": True}
     own = {"datacenter": services.datacenter, "version": services.version, "coordinators": [alone]}
     return own | services.fleet.status()
 

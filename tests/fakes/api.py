@@ -69,5 +69,6 @@ async def make_services(*, default_allow=False):
         default_allow=default_allow,
         version="0.1.0",
         clock=lambda: NOW,
+        address="10.0.0.5:7400",
         chance=random.Random(2),
     )

@@ -41,7 +41,7 @@ async def test_the_unix_socket_answers_and_has_the_right_mode(start, path):
     assert stat.S_IMODE(found.st_mode) == 0o660
     assert found.st_gid == 1
     async with over(path) as client:
-        assert (await client.get("/v1/status/leader")).json() == "c1"
+        assert (await client.get("/v1/status/leader")).json() == "10.0.0.5:7400"
 
 
 async def test_curl_speaks_to_it(start, path):
@@ -50,13 +50,13 @@ async def test_curl_speaks_to_it(start, path):
     await start()
     command = ["curl", "-sS", "--fail", "--unix-socket", str(path), "http://api/v1/agent/self"]
     done = await trio.run_process(command, capture_stdout=True)
-    assert b'"NodeName":"c1"' in done.stdout
+    assert b'"NodeName":"10.0.0.5:7400"' in done.stdout
 
 
 async def test_tcp_answers_on_loopback(start):
     bound = await start(tcp_address="127.0.0.1:0")
     async with httpx.AsyncClient(base_url=bound.http) as client:
-        assert (await client.get("/v1/status/leader")).json() == "c1"
+        assert (await client.get("/v1/status/leader")).json() == "10.0.0.5:7400"
         rebound = await client.get("/v1/status/leader", headers={"Host": "evil.example"})
         assert rebound.status_code == 403
 
