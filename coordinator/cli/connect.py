@@ -63,7 +63,9 @@ def leaf(settings: Settings, service: str, out: str) -> None:
 @option("mesh-gateway", default="", metavar="NAME", help="Reach upstreams through this gateway.")
 @option("metrics-addr", default="", metavar="HOST:PORT", help="Serve /metrics here.")
 @option("log-level", default="info", type=click.Choice(_LEVELS), help="How much is logged [info].")
-@option("log-format", default="console", type=click.Choice(_FORMATS), help="How it is logged [console].")
+@option(
+    "log-format", default="console", type=click.Choice(_FORMATS), help="How it is logged [console]."
+)
 @click.pass_obj
 def proxy(settings: Settings, /, upstream: tuple[str, ...], **options: str) -> NoReturn:
     """Run a sidecar, so that a program that knows nothing of the mesh can use it and be used by it.
