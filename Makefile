@@ -4,35 +4,40 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 LOCKGATE_CONFORMANCE ?= ../shared/conformance
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
+DEVELOPED := $(VENV)/.developed
 
-.PHONY: help run test lint conformance stress format clean
+.PHONY: help run test lint conformance format clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-$(STAMP): pyproject.toml
+$(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(DEVELOPED): $(INSTALLED)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
-run: $(STAMP)    ## the quickstart in the foreground; Ctrl-C ends it
+run: $(INSTALLED)    ## the quickstart in the foreground; Ctrl-C ends it
 	$(BIN)/lockgate dev examples/quickstart
 
-test: $(STAMP)   ## all tests; those whose server is not installed are skipped by name
+test: $(DEVELOPED)   ## all tests; those whose server is not installed are skipped by name
 	$(BIN)/python -m pytest -q
 
-lint: $(STAMP)   ## ruff, mypy and the import rules
+lint: $(DEVELOPED)   ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-conformance: $(STAMP)  ## how Consul decides, case by case, from $LOCKGATE_CONFORMANCE
+conformance: $(DEVELOPED)  ## how Consul decides, case by case, from $LOCKGATE_CONFORMANCE
 	LOCKGATE_CONFORMANCE='$(LOCKGATE_CONFORMANCE)' $(BIN)/python -m pytest -q tests/conformance
 
-format: $(STAMP) ## let ruff format and sort imports
+format: $(DEVELOPED) ## let ruff format and sort imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
