@@ -50,7 +50,7 @@ async def test_curl_speaks_to_it(start, path):
     await start()
     command = ["curl", "-sS", "--fail", "--unix-socket", str(path), "http://api/v1/agent/self"]
     done = await trio.run_process(command, capture_stdout=True)
-    assert b'"NodeName":"10.0.0.5:7400"' in done.stdout
+    assert b'"NodeName":"c1"' in done.stdout
 
 
 async def test_tcp_answers_on_loopback(start):
