@@ -29,11 +29,16 @@ def read_key_file(path: Path) -> KeyPair:
     try:
         mode = path.stat().st_mode
         secret = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _problem(path, str(error)) from error
+    except OSError as error:
+        raise _problem(path, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _problem(path, "not a CURVE key: it holds bytes that are no ASCII") from error
     if mode & 0o077:
         raise _problem(path, f"mode {mode & 0o777:04o} lets others read the secret key; chmod 0600")
-    return KeyPair(public_key=public_key(secret), secret_key=secret)
+    try:
+        return KeyPair(public_key=public_key(secret), secret_key=secret)
+    except ConfigError as error:
+        raise _problem(path, error.problems[0].message) from error
 
 
 def ensure_key_file(path: Path) -> KeyPair:

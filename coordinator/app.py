@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import structlog
 import trio
 
-from cluster.bus import CurveServer, KeyPair, ServerBus
+from cluster.bus import CurveServer, ServerBus
 from cluster.bus import serve as serve_bus
 from cluster.errors import ConfigError, Problem
 from cluster.keyfile import ensure_key_file
@@ -54,6 +53,7 @@ class Coordinator:
         wanted: Wanted,
         authority: Authority,
         version: str,
+        bus_key: str,
     ) -> None:
         self.config = config
         self.wanted = wanted
@@ -106,7 +106,13 @@ class Coordinator:
                     tcp_address=config.http_addr,
                 )
             )
-            log.info("serving", admin=bound.unix, http=bound.http, bus=bus.endpoint)
+            log.info(
+                "serving",
+                admin=bound.unix,
+                http=bound.http,
+                bus=bus.endpoint,
+                bus_key=self.services.bus_key,
+            )
 
     def _compose(self, state: State, trust: Trust) -> Composed:
         return compose(state, default_allow=self.default_allow, trust=trust)
@@ -139,7 +145,7 @@ async def run(config: CoordinatorConfig, version: str, tether: int | None) -> No
 
 async def _run(config: CoordinatorConfig, version: str) -> None:
     """Load, serve, and close in order."""
-    keys = _keys(_prepared(config))
+    keys = ensure_key_file(_prepared(config))
     store = await _open_store(config)
     try:
         wanted = await Wanted.open(store)
@@ -153,7 +159,8 @@ async def _run(config: CoordinatorConfig, version: str) -> None:
         curve = CurveServer(secret_key=keys.secret_key, allow=partial(_node_of, wanted))
         log.info("starting", version=version, python=platform.python_version())
         async with serve_bus(f"tcp://{config.bus_addr}", curve=curve) as bus:
-            await Coordinator(config, store, wanted, authority, version).run(bus)
+            coordinator = Coordinator(config, store, wanted, authority, version, keys.public_key)
+            await coordinator.run(bus)
     finally:
         with trio.CancelScope(shield=True):
             await store.aclose()
@@ -167,15 +174,6 @@ def _prepared(config: CoordinatorConfig) -> Path:
     _make(Path(config.state_dir), 0o700)
     _make(Path(config.admin_path).parent, 0o755)
     return Path(config.key_file)
-
-
-def _keys(path: Path) -> KeyPair:
-    """The bus's keys. Raises ConfigError, which names the file whatever is wrong with it."""
-    try:
-        return ensure_key_file(path)
-    except ConfigError as error:
-        named = (msgspec.structs.replace(problem, file=str(path)) for problem in error.problems)
-        raise ConfigError(tuple(named)) from error
 
 
 def _make(folder: Path, mode: int) -> None:

@@ -61,6 +61,8 @@ class Services:
     version: str
     clock: Callable[[], float]
     address: str = ""
+    #: The public half of the bus's key, which nodes are configured with.
+    bus_key: str = ""
     chance: random.Random = field(default_factory=random.Random)
     #: Held from a look at the wanted state to the commit of what was decided by it.
     writes: trio.Lock = field(default_factory=trio.Lock)

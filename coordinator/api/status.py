@@ -11,7 +11,12 @@ from .endpoint import Call, Do, Read, at
 def _status(call: Call) -> dict[str, Any]:
     """The report of `coordinator.fleet`; a lone coordinator leads."""
     services = call.services
-    alone = {"name": services.node_name, "address": services.address, "leader": True}
+    alone = {
+        "name": services.node_name,
+        "address": services.address,
+        "bus_key": services.bus_key,
+        "leader": True,
+    }
     own = {"datacenter": services.datacenter, "version": services.version, "coordinators": [alone]}
     return own | services.fleet.status()
 

@@ -37,6 +37,7 @@ def _tell(report: dict[str, Any]) -> None:
         [
             ("Datacenter", report["datacenter"]),
             ("Coordinator", leaders),
+            ("Bus key", [one["bus_key"] for one in report["coordinators"] if one.get("bus_key")]),
             ("Generation", report.get("generation", 0)),
             ("Digest", str(report.get("digest", ""))[:12]),
             ("Convergence", _convergence(convergence)),
@@ -56,7 +57,7 @@ def _tell(report: dict[str, Any]) -> None:
     print_table(columns, [_worker(n["name"], w) for n in nodes for w in n["workers"]])
     for node in nodes:
         for problem in node.get("problems", []):
-            print(f"Node {node['name']} refuses its snapshot: {problem}")
+            print(f"Node {node['name']}: {problem}")
 
 
 def _worker(node: str, worker: dict[str, Any]) -> tuple[Any, ...]:

@@ -29,7 +29,9 @@ LINK = {"Kind": "terminating-gateway", "Name": "egress", "Services": [{"Name": "
 async def test_status_names_the_datacenter_and_who_leads(get):
     status = await get("/v1/lockgate/status")
     assert (status["datacenter"], status["generation"], status["digest"]) == ("dc1", 7, "d1")
-    assert status["coordinators"] == [{"name": "c1", "address": "10.0.0.5:7400", "leader": True}]
+    assert status["coordinators"] == [
+        {"name": "c1", "address": "10.0.0.5:7400", "bus_key": "", "leader": True}
+    ]
     assert await get("/v1/status/leader") == "10.0.0.5:7400"
     assert await get("/v1/status/peers") == ["10.0.0.5:7400"]
 

@@ -35,7 +35,7 @@ async def test_status_as_table_and_json(lockgate, services):
     assert "p50 12.0 ms" in table.out
     assert ["n1", "current", "7", "pure", "1"] in [line.split() for line in table.out.splitlines()]
     assert ["n1", "0", "12", "7", "1", "0"] in [line.split() for line in table.out.splitlines()]
-    assert "Node n1 refuses its snapshot: no leaf" in table.out
+    assert "Node n1: no leaf" in table.out
     assert (await lockgate("status", "-format=json")).json["nodes"] == services.fleet.nodes
 
 
