@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import structlog
@@ -33,12 +33,23 @@ _log = structlog.get_logger(__name__)
 
 
 class Handout:
-    """Serves the exchange for ever, following the fleet and the table."""
+    """Serves the exchange for ever, following the fleet and the table.
 
-    def __init__(self, fleet: Fleet, table: SocketTable, changes: Changes) -> None:
+    `take_up` is told who comes, by index and pid, before it is judged whether that is the worker of
+    its index.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        table: SocketTable,
+        changes: Changes,
+        take_up: Callable[[int, int], None],
+    ) -> None:
         self._fleet = fleet
         self._table = table
         self._changes = changes
+        self._take_up = take_up
 
     async def run(
         self, path: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -73,6 +84,7 @@ class Handout:
     ) -> None:
         pid = _peer_pid(connection)
         known = self._adopt(slots)
+        self._take_up(present.index, pid)
         if not self._fleet.present(present.index, pid, present.incarnation):
             _log.warning(
                 "two processes serve one index; one has to go", index=present.index, pid=pid

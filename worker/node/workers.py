@@ -17,7 +17,7 @@ from cluster.process.exits import BUG
 
 from . import restarts
 from .fleet import Fleet
-from .processes import Identity, Process, find, read_records, write_records
+from .processes import Identity, Process, find, identify, read_records, write_records
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +43,19 @@ class Workers:
             if (process := find(identity)) is not None:
                 _log.info("a worker outlived its node", index=index, pid=process.pid)
                 self._fleet.started(index, process)
+
+    def take_up(self, index: int, pid: int) -> None:
+        """Take up a worker that nobody noted: its node died between starting it and writing that down.
+
+        Unknown, it would get no snapshots, and go on by an old policy beside the one started in its place.
+        """
+        if index >= self._fleet.size or self._fleet.member(index).process is not None:
+            return
+        identity = identify(pid)
+        if identity is not None and (process := find(identity)) is not None:
+            _log.warning("a worker that nobody noted is taken up", index=index, pid=pid)
+            self._fleet.started(index, process)
+            self._write_records()
 
     def survivors_are_back(self) -> bool:
         """Whether every living worker has opened its socket exchange with this node."""

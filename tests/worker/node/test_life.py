@@ -1,5 +1,6 @@
 """What outlives what: workers, nodes and coordinators die in turn, and callers notice nothing."""
 
+import json
 import os
 import signal
 from contextlib import suppress
@@ -140,6 +141,28 @@ async def test_a_killed_node_takes_over_its_workers_and_their_sockets(site, port
         os.kill(before[0], signal.SIGKILL)
         await until(lambda: site.workers().get(0, before[0]) != before[0])
         await until(lambda: inodes_of_listeners(site.workers()[0], port) == inodes[0])
+
+
+async def test_a_worker_that_its_node_had_no_time_to_note_is_taken_up(site, port):
+    """Else it is a stranger for ever: no snapshots, an old policy, and its share of the connections."""
+    node = site.start_node()
+    async with site.coordinator() as coordinator:
+        await serving(site, coordinator, port)
+        before = site.workers()
+        node.kill()
+        node.wait()
+        records = site.runtime_dir / "workers.json"
+        records.write_text(json.dumps({"0": json.loads(records.read_text())["0"]}))
+        os.kill(before[0], signal.SIGSTOP)  # so the next node waits for its return
+        try:
+            site.start_node()
+            await until(lambda: site.workers() == before)
+        finally:
+            os.kill(before[0], signal.SIGCONT)
+        await coordinator.wait_for_hello(2)
+        await serving(site, coordinator, port, generation=2, services=("other",))
+        assert await generations(port) == {2}
+        assert site.workers() == before
 
 
 async def test_without_a_coordinator_the_last_good_snapshot_and_the_leaves_are_served(site, port):
