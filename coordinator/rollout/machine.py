@@ -21,7 +21,7 @@ from .events import (
     StatusReceived,
     Tick,
 )
-from .state import Current, InFlight, Node, Rejection, Rollout, is_rejected, up_to_date
+from .state import Current, InFlight, Node, Rejection, Rollout, follows, is_rejected, up_to_date
 
 Actions = tuple[Action, ...]
 Stepped = tuple[Rollout, Actions]
@@ -147,8 +147,8 @@ def _overdue(state: Rollout, node: Node, now: float) -> Stepped:
 
 def _has(state: Rollout, node: Node, now: float) -> Stepped:
     """A node told what it has: take note, measure, and offer what is newer."""
-    if state.current is not None and up_to_date(state.current, node):
-        node = replace(node, have=state.current.id, rejected=None)
+    if up_to_date(state.current, node):
+        node = replace(node, rejected=None)
     state = _with(state, _measured(state.current, node, now))
     measured, done = convergence.answered(state.convergence, node.name, _reached(state, node), now)
     return _then(done, _offer(replace(state, convergence=measured), node.name, now))
@@ -171,7 +171,11 @@ def _offer_all(state: Rollout, now: float) -> Stepped:
 
 
 def _offer(state: Rollout, name: str, now: float) -> Stepped:
-    """Offer the current snapshot to a node that wants it and is free to take it."""
+    """Offer the current snapshot to a node that wants it and is free to take it.
+
+    A node that has its content by an older number wants it too: it costs no section, and everybody
+    then says the same generation.
+    """
     node, current = state.nodes[name], state.current
     if current is None or not _wants(current, node, now):
         return state, ()
@@ -181,7 +185,7 @@ def _offer(state: Rollout, name: str, now: float) -> Stepped:
 
 
 def _wants(current: Current, node: Node, now: float) -> bool:
-    if not node.connected or node.in_flight is not None or up_to_date(current, node):
+    if not node.connected or node.in_flight is not None or follows(current, node):
         return False
     backing_off = node.rejected is not None and now < node.rejected.until
     return not (backing_off and is_rejected(current, node))

@@ -116,6 +116,17 @@ def up_to_date(current: Current | None, node: Node) -> bool:
     return current is None or (node.have is not None and node.have.digest == current.id.digest)
 
 
+def follows(current: Current, node: Node) -> bool:
+    """Whether a node has the current content by its number, or by a later one of the same history."""
+    have = node.have
+    return (
+        have is not None
+        and up_to_date(current, node)
+        and have.epoch == current.id.epoch
+        and have.generation >= current.id.generation
+    )
+
+
 def is_rejected(current: Current | None, node: Node) -> bool:
     """Whether the last thing this node refused is what it should have."""
     rejected = node.rejected
