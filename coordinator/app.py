@@ -82,6 +82,7 @@ class Coordinator:
             default_allow=self.default_allow,
             version=version,
             address=config.bus_addr,
+            bus_key=bus_key,
             clock=wall_clock,
         )
 

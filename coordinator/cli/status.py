@@ -37,7 +37,7 @@ def _tell(report: dict[str, Any]) -> None:
         [
             ("Datacenter", report["datacenter"]),
             ("Coordinator", leaders),
-            ("Bus key", [one["bus_key"] for one in report["coordinators"] if one.get("bus_key")]),
+            ("Bus key", ", ".join(one.get("bus_key", "") for one in report["coordinators"])),
             ("Generation", report.get("generation", 0)),
             ("Digest", str(report.get("digest", ""))[:12]),
             ("Convergence", _convergence(convergence)),

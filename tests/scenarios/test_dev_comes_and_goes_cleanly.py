@@ -37,6 +37,8 @@ def test_one_object_then_nothing_left_behind(tmp_path):
             private = socket_path.parent
             for url in ready["metrics"].values():
                 assert b"lockgate_build_info" in urllib.request.urlopen(url, timeout=5).read()
+            (coordinator,) = cluster.status()["coordinators"]
+            assert len(coordinator["bus_key"]) == 40
             with cluster.sidecar("web", ["echo"]):
                 pass
             cluster.process.send_signal(signal.SIGINT)
