@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from cluster.certs import TrustBundle
-from cluster.codec import decode, encode
+from cluster.codec import MAX_BYTES, decode, encode
 from cluster.errors import Problem, SnapshotRejected, WireError
 from cluster.intentions import Intention
 from cluster.names import WILDCARD, ServiceName
@@ -70,6 +70,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 SECTIONS = tuple(field.name for field in msgspec.structs.fields(Snapshot))
 _TYPES = {field.name: field.type for field in msgspec.structs.fields(Snapshot)}
 
+#: The most that all sections may take together, so that a peer which holds none of them can be sent all
+#: in one message; the rest is for what goes around them.
+MAX_SECTIONS_BYTES = MAX_BYTES - 1024 * 1024
+
 #: Section name to digest; the snapshot's own digest is made of it.
 Manifest = dict[str, str]
 
@@ -104,6 +108,14 @@ def encode_snapshot(snapshot: Snapshot) -> Encoded:
     return Encoded(manifest=manifest, sections=sections)
 
 
+def size_problems(encoded: Encoded, *, max_bytes: int = MAX_SECTIONS_BYTES) -> tuple[Problem, ...]:
+    """Why an encoded snapshot cannot travel: it is too large. Empty if it can."""
+    size = sum(len(body) for body in encoded.sections.values())
+    if size <= max_bytes:
+        return ()
+    return (Problem(message=f"the snapshot has {size} bytes, {max_bytes} are the limit"),)
+
+
 def decode_snapshot(encoded: Encoded, digest: str) -> Snapshot:
     """The snapshot that these bytes hold, if they are what `digest` says and it is whole.
 
@@ -123,6 +135,7 @@ def decode_snapshot(encoded: Encoded, digest: str) -> Snapshot:
 
 
 def _encoding_problems(encoded: Encoded, digest: str) -> Iterator[Problem]:
+    yield from size_problems(encoded)
     if encoded.digest != digest:
         yield Problem(message=f"the digest is {encoded.digest}, not {digest} as announced")
     for name in SECTIONS:

@@ -5,8 +5,8 @@ or who gets it (`coordinator.rollout`).
 
 The first change goes out at once, those that follow within 50 ms are joined, and a change of the intentions
 never waits: it may withdraw a permission. Content that did not change is not published again. A state that
-no whole snapshot can be made of changes nothing but `problems`. Composing happens in a thread, on a picture
-of the state that does not change.
+no whole snapshot can be made of, or only one too large to send, changes nothing but `problems`. Composing
+happens in a thread, on a picture of the state that does not change.
 """
 
 import math
@@ -19,7 +19,14 @@ import trio
 
 from cluster.codec import decode, encode
 from cluster.errors import Problem, SnapshotRejected, WireError
-from cluster.snapshot import Encoded, SnapshotId, Trust, encode_snapshot
+from cluster.snapshot import (
+    MAX_SECTIONS_BYTES,
+    Encoded,
+    SnapshotId,
+    Trust,
+    encode_snapshot,
+    size_problems,
+)
 from coordinator.compose import Composed
 from coordinator.metrics import Metrics
 from coordinator.rollout import Published
@@ -115,6 +122,7 @@ class Publisher:
         metrics: Metrics,
         clock: Callable[[], float],
         join_seconds: float = JOIN_SECONDS,
+        max_bytes: int = MAX_SECTIONS_BYTES,
     ) -> None:
         self.current: Published | None = None
         self.problems: tuple[Problem, ...] = ()
@@ -126,6 +134,7 @@ class Publisher:
         self._metrics = metrics
         self._commits = Commits(wanted, clock)
         self._join_seconds = join_seconds
+        self._max_bytes = max_bytes
         self._not_before = -math.inf
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -177,7 +186,7 @@ class Publisher:
         began = trio.current_time()
         try:
             composed, encoded = await trio.to_thread.run_sync(
-                lambda: _encoded(self._compose(state, trust))
+                lambda: _encoded(self._compose(state, trust), self._max_bytes)
             )
         except SnapshotRejected as error:
             self._metrics.compose_failures.inc()
@@ -243,8 +252,12 @@ class Publisher:
         )
 
 
-def _encoded(composed: Composed) -> tuple[Composed, Encoded]:
-    return composed, encode_snapshot(composed.snapshot)
+def _encoded(composed: Composed, max_bytes: int) -> tuple[Composed, Encoded]:
+    """Raises SnapshotRejected for one that no node could be sent."""
+    encoded = encode_snapshot(composed.snapshot)
+    if found := size_problems(encoded, max_bytes=max_bytes):
+        raise SnapshotRejected(found)
+    return composed, encoded
 
 
 def revision(state: State) -> int:

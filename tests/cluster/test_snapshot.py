@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.bus import BusLimits
 from cluster.certs import Root, TrustBundle
 from cluster.errors import SnapshotRejected
 from cluster.intentions import Action, Intention
+from cluster.messages import Offer, pack
 from cluster.names import ServiceName
 from cluster.routes import (
     Endpoint,
@@ -19,6 +21,7 @@ from cluster.routes import (
     TerminatingRoute,
 )
 from cluster.snapshot import (
+    MAX_SECTIONS_BYTES,
     SECTIONS,
     Encoded,
     EndpointSet,
@@ -30,6 +33,7 @@ from cluster.snapshot import (
     encode_snapshot,
     linked_services,
     problems,
+    size_problems,
 )
 
 TD = "1234.consul"
@@ -135,6 +139,27 @@ def test_a_missing_section_is_rejected():
     sections = {name: body for name, body in ENCODED.sections.items() if name != "trust"}
     changed = Encoded(manifest=ENCODED.manifest, sections=sections)
     assert "trust: the section is missing" in _rejection(changed, ENCODED.digest)
+
+
+def test_a_snapshot_of_exactly_the_limit_may_travel_and_no_larger_one():
+    size = sum(len(body) for body in ENCODED.sections.values())
+    assert size_problems(ENCODED, max_bytes=size) == ()
+    (problem,) = size_problems(ENCODED, max_bytes=size - 1)
+    assert f"{size} bytes, {size - 1} are the limit" in problem.message
+
+
+def test_what_is_too_large_is_rejected_with_its_size():
+    body = bytes(MAX_SECTIONS_BYTES + 1)
+    encoded = Encoded(manifest=ENCODED.manifest, sections={"policy": body})
+    told = _rejection(encoded, ENCODED.digest)
+    assert f"{len(body)} bytes, {MAX_SECTIONS_BYTES} are the limit" in told
+
+
+def test_the_largest_snapshot_fits_into_a_message():
+    room = BusLimits().max_message_bytes
+    sections = dict.fromkeys(SECTIONS, b"") | {"policy": bytes(MAX_SECTIONS_BYTES)}
+    id_ = SnapshotId(epoch="e" * 16, generation=2**63, digest=ENCODED.digest)
+    assert len(pack(Offer(id=id_, manifest=ENCODED.manifest, sections=sections))) <= room
 
 
 def test_honest_bytes_of_another_type_are_rejected():

@@ -8,7 +8,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from cluster.certs import Root, TrustBundle
-from cluster.snapshot import Trust, decode_snapshot
+from cluster.snapshot import MAX_SECTIONS_BYTES, Trust, decode_snapshot
 from coordinator.compose import compose
 from coordinator.metrics import Metrics
 from coordinator.publisher import Publisher
@@ -39,7 +39,7 @@ def _hostname_gateway():
 class Desk:
     """A publisher at work; `published` is what it handed on, with the time."""
 
-    def __init__(self, store, wanted, join_seconds, default_allow):
+    def __init__(self, store, wanted, join_seconds, default_allow, max_bytes):
         self.store = store
         self.wanted = wanted
         self.registry = CollectorRegistry()
@@ -55,6 +55,7 @@ class Desk:
             metrics=Metrics(self.registry, version="0"),
             clock=lambda: 1_000_000.0,
             join_seconds=join_seconds,
+            max_bytes=max_bytes,
         )
 
     def _publish(self, event):
@@ -93,14 +94,14 @@ class Desk:
 @pytest.fixture
 def desk_of(tmp_path):
     @asynccontextmanager
-    async def make(*first, join_seconds=0.05, default_allow=False):
+    async def make(*first, join_seconds=0.05, default_allow=False, max_bytes=MAX_SECTIONS_BYTES):
         with trio.fail_after(20):
             store = await open_store(tmp_path)
             try:
                 wanted = await Wanted.open(store)
                 if first:
                     await wanted.commit(first)
-                desk = Desk(store, wanted, join_seconds, default_allow)
+                desk = Desk(store, wanted, join_seconds, default_allow, max_bytes)
                 async with trio.open_nursery() as nursery:
                     await nursery.start(desk.publisher.run)
                     yield desk
@@ -195,6 +196,22 @@ async def test_a_state_that_is_not_whole_keeps_the_old_one_and_says_why(desk_of)
         assert desk.publisher.problems == ()
 
 
+async def test_a_snapshot_too_large_to_send_keeps_the_old_one_and_says_why(desk_of):
+    names = [f"service-{number}" for number in range(20)]
+    async with desk_of(_service("web"), max_bytes=2000) as desk:
+        first = await desk.arrived(1)
+        await desk.commit(*map(_service, names))
+        await desk.settled()
+        assert desk.publisher.current == first
+        (problem,) = desk.publisher.problems
+        assert "2000 are the limit" in problem.message
+        assert (await desk.store.history.latest()).published.digest == first.id.digest
+        await desk.commit(*(Delete(table=SERVICES, key=f"n1/{name}") for name in names[1:]))
+        event = await desk.arrived(2)
+        assert len(decode_snapshot(event.encoded, event.id.digest).mesh) == 2
+        assert desk.publisher.problems == ()
+
+
 async def test_after_a_restart_the_same_content_keeps_its_generation(desk_of):
     async with desk_of(_service("web")) as desk:
         first = await desk.arrived(1)
@@ -213,6 +230,23 @@ async def test_after_a_restart_the_last_one_stands_if_there_is_no_whole_one(desk
     async with desk_of() as desk:
         assert (await desk.arrived(1)).id == first.id
         assert desk.publisher.problems
+
+
+async def test_after_a_restart_content_of_another_digest_is_not_believed(desk_of):
+    async with desk_of(_service("web")) as desk:
+        first = await desk.arrived(1)
+        history = desk.store.history
+        stored = await history.latest()
+        await history.save(
+            generation=first.id.generation,
+            digest="0" * 64,
+            epoch=first.id.epoch,
+            body=stored.body,
+            at=stored.published.at,
+        )
+    async with desk_of(max_bytes=1) as desk:  # no new one can be made either
+        assert (desk.published, desk.publisher.current) == ([], None)
+        assert "1 are the limit" in str(desk.publisher.problems)
 
 
 async def test_other_content_of_the_same_revision_gets_a_larger_generation(desk_of):
