@@ -3,6 +3,7 @@
 Belongs here: making and reading such a file. Never here: the keys' use (`cluster.bus`).
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -11,17 +12,31 @@ from cluster.errors import ConfigError, Problem
 
 
 def create_key_file(path: Path) -> KeyPair:
-    """A new pair, its secret half in `path` (0600). Raises `ConfigError`; a file is never overwritten."""
+    """A new pair, its secret half in `path` (0600). Raises `ConfigError`; a file is never overwritten.
+
+    The file is there whole or not at all, whenever this ends: it is written beside its place and then
+    linked, which, unlike a rename, refuses a name that is taken.
+    """
     pair = keygen()
+    beside = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as out:
-            out.write(pair.secret_key + "\n")
-            out.flush()
-            os.fsync(out.fileno())
+        beside.unlink(missing_ok=True)
+        _write(beside, pair.secret_key + "\n")
+        path.hardlink_to(beside)
     except OSError as error:
         raise _problem(path, error.strerror or str(error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
     return pair
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def read_key_file(path: Path) -> KeyPair:
