@@ -113,6 +113,12 @@ async def test_a_path_that_does_not_fit_is_refused(services, tmp_path):
         await serve(services, unix_path=tmp_path / ("x" * 120))
 
 
+async def test_a_folder_that_is_not_there_is_named(services, tmp_path):
+    place = tmp_path / "nowhere" / "admin.sock"
+    with pytest.raises(ConfigError, match=f"admin socket {place}: No such file or directory"):
+        await serve(services, unix_path=place)
+
+
 async def test_an_unknown_group_is_refused(services, path):
     with pytest.raises(ConfigError, match="'nosuchgroup' does not exist"):
         await serve(services, unix_path=path, group="nosuchgroup")

@@ -1,8 +1,10 @@
 """The distributor over a real bus: every message a node may send, and what it gets for it."""
 
 import pytest
+import structlog
 import trio
 
+from cluster.bus import BusLimits
 from cluster.codec import encode
 from cluster.errors import LockgateError, Problem
 from cluster.messages import (
@@ -145,6 +147,26 @@ async def test_a_csr_is_signed_for_the_node_that_asks(world_of):
         await node.hello()
         await node.say(Sign(request=7, csr_pem=b"CSR"))
         assert await node.hear() == Signed(request=7, chain_pem=b"CSR signed for n1")
+
+
+async def test_a_message_too_large_to_send_is_told_and_costs_nothing_else(world_of):
+    chains = {b"long": bytes(BusLimits().max_message_bytes), b"short": b"CHAIN"}
+
+    async def sign(csr_pem, node):
+        return chains[csr_pem]
+
+    async with world_of(sign=sign) as world, world.node("n1") as node, world.node("n2") as other:
+        for one in (node, other):
+            await one.hello()
+        with structlog.testing.capture_logs() as logs:
+            await node.say(Sign(request=1, csr_pem=b"long"))
+            await world.until(lambda: any(line["event"] == "too large to send" for line in logs))
+        (told,) = (line for line in logs if line["event"] == "too large to send")
+        assert (told["node"], told["message"]) == ("n1", "Signed")
+        assert f"limit of {BusLimits().max_message_bytes}" in told["reason"]
+        for one in (node, other):
+            await one.say(Sign(request=2, csr_pem=b"short"))
+            assert await one.hear() == Signed(request=2, chain_pem=b"CHAIN")
 
 
 async def test_a_refused_csr_is_answered_with_the_reason(world_of):
