@@ -117,6 +117,15 @@ def test_too_many_bytes_are_refused_before_they_are_read():
         decode(str, body, max_bytes=50)
 
 
+@pytest.mark.parametrize(
+    ("header", "item"), [(b"\xdd", b"\xc0"), (b"\xdf", b"\xc0\xc0")], ids=["array", "map"]
+)
+def test_a_body_of_too_many_items_is_refused_before_they_are_built(header, item):
+    body = header + (MAX_ITEMS + 1).to_bytes(4, "big") + item
+    with pytest.raises(WireError, match=f"{MAX_ITEMS + 1} exceeds max_.*len"):
+        decode(list, body)
+
+
 def test_a_problem_prints_its_place():
     everything = Problem(message="no", path="Services[1]", file="a.hcl", line=3)
     assert str(everything) == "a.hcl:3: Services[1]: no"

@@ -161,6 +161,8 @@ def test_worker_out_of_descriptors_sheds_and_recovers(tmp_path, upstream):
         limit = program("prlimit", "util-linux")
         subprocess.run([limit, "--pid", str(worker), f"--nofile={in_use + 20}"], check=True)
         with ExitStack() as held:
+            kept = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            _round_trip(kept, b"before")
             for _ in range(40):
                 sock = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
                 sock.sendall(b"hold")
@@ -170,8 +172,17 @@ def test_worker_out_of_descriptors_sheds_and_recovers(tmp_path, upstream):
                 lambda: cluster.metric("lockgate_connections_closed_total", **shed) > 0,
                 15,
             )
+            _round_trip(kept, b"meanwhile")
         wait_until("it recovers", lambda: not attempt(port, timeout=2).error, 15)
         assert cluster.worker_pids == [worker]
+
+
+def _round_trip(sock: socket.socket, data: bytes) -> None:
+    sock.sendall(data)
+    got = b""
+    while len(got) < len(data):
+        got += sock.recv(4096)
+    assert got == data
 
 
 def test_unreachable_coordinator_is_named(tmp_path):

@@ -199,6 +199,7 @@ async def test_a_worker_presents_what_it_holds_to_each_node_and_applies_what_it_
                 )
 
             nursery.start_soon(nursery.start, be_a_worker)
+            await wait_all_tasks_blocked()  # nobody is there yet, which is no reason to give up
             present, slots = await meet({slot(1): held})
             assert (present, slots) == (Present(index=1, pid=7, incarnation="x"), {})
             applied = trio.Event()

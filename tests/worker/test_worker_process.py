@@ -352,6 +352,17 @@ async def test_a_tether_that_cannot_be_watched_does_not_keep_it_from_serving(fol
         assert b"cannot watch the tether" in await process.stderr.receive_some(65536)
 
 
+def counted(node, end):
+    """How many connections ended so, by the worker's last account."""
+    accounts = [message.families for message in node.said if isinstance(message, Metrics)]
+    return sum(
+        sample.value
+        for family in (accounts[-1] if accounts else ())
+        for sample in family.samples
+        if sample.name == "lockgate_connections_closed_total" and sample.labels["end"] == end
+    )
+
+
 async def test_the_limit_of_connections_holds(folder, make_site):
     node, settings = (
         Node(folder),
@@ -369,6 +380,7 @@ async def test_the_limit_of_connections_holds(folder, make_site):
         with pytest.raises((trio.BrokenResourceError, OSError)):
             await site.call()
         await exchange(stream)
+        await eventually(lambda: counted(node, "overload") == 1)
         await trio.aclose_forcefully(stream)
         process.kill()
         nursery.cancel_scope.cancel()

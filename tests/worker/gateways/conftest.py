@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from tests.fakes.pki import Pki, client_context
-from tests.fakes.rig import exchange, rig, sni, tls_client
+from tests.fakes.rig import PATIENCE_SECONDS, exchange, rig, sni, tls_client
 from worker.settings import Limits
 
 QUICK = Limits(hello_timeout_seconds=0.4, handshake_timeout_seconds=0.4)
@@ -81,8 +81,9 @@ def raw():
             if end:
                 await stream.send_eof()
             try:
-                async for chunk in stream:
-                    got += chunk
+                with trio.fail_after(PATIENCE_SECONDS):
+                    async for chunk in stream:
+                        got += chunk
             except trio.BrokenResourceError:
                 return got, True
         return got, False
@@ -95,7 +96,7 @@ def alert_of():
     """Handshake, read, and the name of the alert that came instead of an answer."""
 
     async def find(port, context, server_name):
-        with pytest.raises(trio.BrokenResourceError) as broken:
+        with trio.fail_after(PATIENCE_SECONDS), pytest.raises(trio.BrokenResourceError) as broken:
             async with await tls_client(port, context, server_name) as stream:
                 await stream.receive_some()
         cause = broken.value.__cause__

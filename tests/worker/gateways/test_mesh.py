@@ -20,6 +20,7 @@ from tests.fakes.rig import (
     start_upstream,
     tls_client,
 )
+from tests.worker.gateways.conftest import client_hello
 from tests.worker.gateways.records import as_records
 
 UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"
@@ -47,8 +48,8 @@ async def gateway(node, pki):
 
 
 @contextlib.asynccontextmanager
-async def recording(gateway):
-    """A server that keeps every byte it gets, in `seen`."""
+async def recording(gateway, *others):
+    """A server of `api` and `others` that keeps every byte it gets, in `seen`."""
     seen = bytearray()
 
     async def record(stream):
@@ -57,7 +58,7 @@ async def recording(gateway):
             await stream.send_all(b"ok")
 
     upstream = await start_upstream(gateway.nursery, record)
-    await gateway.serve(Linked("api", upstream.endpoint))
+    await gateway.serve(*(Linked(name, upstream.endpoint) for name in ("api", *others)))
     yield seen
 
 
@@ -112,26 +113,53 @@ async def test_a_hello_over_several_records_arrives_as_it_was(gateway, hello_byt
         assert bytes(seen) == hello
 
 
-@pytest.mark.parametrize("name", [None, "web.default.dc1.internal.elsewhere.consul"])
-async def test_a_name_that_nothing_serves_gets_an_alert(gateway, raw, hello_bytes, name):
-    async with recording(gateway) as seen:
-        assert await raw(gateway.port, hello_bytes(name)) == (UNRECOGNIZED_NAME, False)
-        await gateway.node.ended("no_route")
-        assert (bytes(seen), gateway.closed("no_route")) == (b"", 1)
+@contextlib.asynccontextmanager
+async def beside(gateway):
+    """A good connection, which must live on beside what goes wrong."""
+    stream = await trio.open_tcp_stream("127.0.0.1", gateway.port)
+    async with stream:
+        await stream.send_all(client_hello(sni("good")))
+        assert (await stream.receive_some()).startswith(b"ok")
+        yield
+        await stream.send_all(b"still here")
+        assert await stream.receive_some() == b"ok"
 
 
-@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nHost: api\r\n\r\n", b"\x16\x03\x01", b"\x00"])
-async def test_what_is_no_hello_gets_no_byte_and_goes_nowhere(gateway, raw, data):
-    async with recording(gateway) as seen:
-        got, _ = await raw(gateway.port, data)
-        await gateway.node.ended("bad_hello")
-        assert (got, bytes(seen)) == (b"", b"")
+HELLO = client_hello(sni("api"))
+BAD = {
+    "no sni": (client_hello(None), "no_route", "no_sni"),
+    "unknown sni": (client_hello("web.default.dc1.internal.x.consul"), "no_route", "unknown_sni"),
+    "cut in the record's header": (HELLO[:3], "bad_hello", "closed"),
+    "cut in the hello": (HELLO[:100], "bad_hello", "closed"),
+    "cut before the last byte": (HELLO[:-1], "bad_hello", "closed"),
+    "http": (b"GET / HTTP/1.1\r\nHost: api\r\n\r\n", "bad_hello", "not_tls"),
+    "application data": (b"\x17" + HELLO[1:], "bad_hello", "not_tls"),
+    "zero": (b"\x00", "bad_hello", "not_tls"),
+    "a server's hello": (HELLO[:5] + b"\x02" + HELLO[6:], "bad_hello", "malformed"),
+    "huge": (b"\x16\x03\x01\x40\x00\x01\x00\xff\xff" + b"x" * 9, "bad_hello", "too_large"),
+    "crumbs": (as_records(HELLO, 1), "bad_hello", "too_many_records"),
+}
 
 
-async def test_a_client_that_says_nothing_runs_into_the_deadline(gateway, raw):
-    async with recording(gateway):
-        assert await raw(gateway.port, end=False) == (b"", False)
+@pytest.mark.parametrize(("data", "end", "reason"), BAD.values(), ids=BAD.keys())
+async def test_a_bad_hello_goes_nowhere_and_costs_nobody_else(gateway, raw, data, end, reason):
+    async with recording(gateway, "good") as seen, beside(gateway):
+        told = UNRECOGNIZED_NAME if end == "no_route" else b""
+        before = len(seen)
+        assert await raw(gateway.port, data) == (told, False)
+        await gateway.node.ended(end)
+        assert len(seen) == before
+    assert gateway.closed(end) == 1
+    assert gateway.node.value("lockgate_client_hello_rejected_total", reason=reason) == 1
+
+
+@pytest.mark.parametrize("said", [b"", HELLO[:1], HELLO[:-1]], ids=["nothing", "a byte", "most"])
+async def test_a_client_that_does_not_go_on_runs_into_the_deadline(gateway, raw, said):
+    async with recording(gateway, "good"), beside(gateway):
+        assert await raw(gateway.port, said, end=False) == (b"", False)
         await gateway.node.ended("hello_timeout")
+    assert gateway.closed("hello_timeout") == 1
+    assert gateway.node.value("lockgate_client_hello_rejected_total", reason="timeout") == 1
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from cluster.messages import Ack
 from cluster.reasons import RevocationCause
 from tests.fakes.pki import TRUST_DOMAIN, Pki, server_context, service_uri, write
 from tests.fakes.rig import (
+    PATIENCE_SECONDS,
     Linked,
     allow,
     at,
@@ -94,8 +95,9 @@ async def until_end(stream):
     """What still comes, and how it ends: in order, cut (without close_notify), or with a reset."""
     got = b""
     try:
-        while chunk := await stream.receive_some():
-            got += chunk
+        with trio.fail_after(PATIENCE_SECONDS):
+            while chunk := await stream.receive_some():
+                got += chunk
     except trio.BrokenResourceError as broken:
         return got, "cut" if isinstance(broken.__cause__, ssl.SSLError) else "reset"
     return got, "in order"

@@ -41,3 +41,11 @@ def test_no_changed_byte_and_no_cut_is_believed(tmp_path, held):
     ):
         path.write_bytes(damaged)
         assert load(path) is None
+
+
+def test_content_of_another_digest_is_not_believed(tmp_path, held):
+    path = tmp_path / "snapshot"
+    id_ = SnapshotId(epoch="e", generation=5, digest="0" * 64)
+    other = Held(id=id_, encoded=held.encoded, snapshot=held.snapshot, committed_at=1.5)
+    save(path, other, confirmed_at=9.0)
+    assert load(path) is None

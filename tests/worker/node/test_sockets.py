@@ -50,13 +50,15 @@ def test_binds_one_socket_for_each_worker_with_equal_options(table, port):
     assert {slot: inode_of(table.socket_of(slot)) for slot in wanted} == before
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["second", "first"])
 @pytest.mark.parametrize("reuse_port", [False, True])
 def test_a_port_in_use_is_a_problem_that_names_it_and_costs_its_own_listener(
-    table, port, reuse_port
+    table, port, reuse_port, order
 ):
     with listening_socket("127.0.0.1", 0, reuse_port=reuse_port) as theirs:
         taken = theirs.getsockname()[1]
-        wanted = slots_of((listener(port), listener(taken)), "n", 2)
+        listeners = (listener(port), listener(taken))[::order]
+        wanted = slots_of(listeners, "n", 2)
         (problem,) = table.bind(wanted, sole=True)
     assert (
         f"'egress': cannot listen on 127.0.0.1:{taken}: Address already in use" in problem.message
