@@ -5,7 +5,8 @@ sockets, clocks or sleeping: `now` (seconds of one monotonic clock) comes in wit
 be done comes out as values.
 
 At most one offer is in flight to a node, and the newest snapshot wins: a slow node gets what is newest when
-it answers, never a backlog. What a node rejected is not offered to it again before a deadline in the state,
+it answers, never a backlog. Only another policy does not wait for the answer, as it may withdraw a
+permission. What a node rejected is not offered to it again before a deadline in the state,
 unless the content changes. The tests are transcripts of events and exact actions, as in etcd's raft.
 """
 

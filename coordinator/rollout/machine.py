@@ -21,7 +21,18 @@ from .events import (
     StatusReceived,
     Tick,
 )
-from .state import Current, InFlight, Node, Rejection, Rollout, follows, is_rejected, up_to_date
+from .state import (
+    Current,
+    InFlight,
+    Node,
+    Rejection,
+    Rollout,
+    follows,
+    is_rejected,
+    overtakes,
+    surely_held,
+    up_to_date,
+)
 
 Actions = tuple[Action, ...]
 Stepped = tuple[Rollout, Actions]
@@ -180,12 +191,14 @@ def _offer(state: Rollout, name: str, now: float) -> Stepped:
     if current is None or not _wants(current, node, now):
         return state, ()
     flight = InFlight(id=current.id, manifest=current.encoded.manifest, since=now)
-    state = _with(state, replace(node, in_flight=flight))
+    state = _with(state, replace(node, in_flight=flight, held=surely_held(node)))
     return state, (SendOffer(node=name, id=current.id),)
 
 
 def _wants(current: Current, node: Node, now: float) -> bool:
-    if not node.connected or node.in_flight is not None or follows(current, node):
+    if not node.connected or follows(current, node):
+        return False
+    if node.in_flight is not None and not overtakes(current, node.in_flight):
         return False
     backing_off = node.rejected is not None and now < node.rejected.until
     return not (backing_off and is_rejected(current, node))

@@ -127,6 +127,22 @@ def follows(current: Current, node: Node) -> bool:
     )
 
 
+def overtakes(current: Current, flight: InFlight) -> bool:
+    """Whether the current snapshot is not to wait for the answer to the one in flight.
+
+    It may withdraw a permission, and a single worker that hangs or boots can hold an answer up for seconds.
+    """
+    return current.encoded.manifest.get("policy") != flight.manifest.get("policy")
+
+
+def surely_held(node: Node) -> Mapping[str, str]:
+    """The sections that a node holds whether or not it has taken what is in flight to it."""
+    if node.in_flight is None:
+        return node.held
+    manifest = node.in_flight.manifest
+    return {name: digest for name, digest in node.held.items() if manifest.get(name) == digest}
+
+
 def is_rejected(current: Current | None, node: Node) -> bool:
     """Whether the last thing this node refused is what it should have."""
     rejected = node.rejected

@@ -2,7 +2,8 @@
 
 A block is a command, `----`, and what came out, until an empty line. Lines that begin with # are comments.
 
-    publish GEN DIGEST [ago=SECONDS]    a snapshot was committed (ago seconds before) and published
+    publish GEN DIGEST [ago=SECONDS] [policy=NAME]
+                                        a snapshot was committed (ago seconds before) and published
     hello NODE [GEN:DIGEST]             a node (re)connected and has this
     ack|nack NODE GEN:DIGEST [PROBLEM]
     gone NODE
@@ -76,15 +77,15 @@ def _id(text: str) -> SnapshotId:
 
 
 class _Named(Encoded, frozen=True, kw_only=True):
-    """An encoded snapshot of two sections; only `policy` differs from one to the other."""
+    """An encoded snapshot of two sections; `mesh` always differs from one to the other."""
 
     @property
     def digest(self) -> str:
-        return self.manifest["policy"]
+        return self.manifest["mesh"]
 
 
-def _encoded(digest: str) -> Encoded:
-    manifest = {"mesh": "same", "policy": digest}
+def _encoded(digest: str, policy: str = "same") -> Encoded:
+    manifest = {"mesh": digest, "policy": policy}
     return _Named(manifest=manifest, sections=dict.fromkeys(manifest, b""))
 
 
@@ -104,10 +105,11 @@ class Player:
     def _event(self, verb, rest):
         match verb, rest:
             case "publish", [generation, digest, *more]:
-                ago = float(more[0].removeprefix("ago=")) if more else 0.0
+                options = dict(word.split("=") for word in more)
+                ago = float(options.get("ago", 0))
                 return Published(
                     id=_id(f"{generation}:{digest}"),
-                    encoded=_encoded(digest),
+                    encoded=_encoded(digest, options.get("policy", "same")),
                     committed_at=UNIX + self.now - ago,
                     committed=self.now - ago,
                 )
