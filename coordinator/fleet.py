@@ -84,18 +84,23 @@ class Fleet:
     ) -> list[dict[str, Any]]:
         """Everything that the connected nodes, or one of them, answer; at most `MAX_ITEMS`.
 
-        A node that does not answer in time is left out, unless it was named: then QueryFailed is raised,
-        or NotConnected.
+        What a node does not answer in time, or says with an error, is missing and logged, unless it was
+        named: then QueryFailed is raised, or NotConnected.
         """
         if node is not None:
-            return await self._named(node, what, arguments, timeout_seconds)
+            items, missing = await self._ask(node, what, arguments, timeout_seconds)
+            if missing:
+                raise QueryFailed(missing)
+            return items
         found: dict[str, list[dict[str, Any]]] = {}
 
         async def collect(name: str) -> None:
             try:
-                found[name] = await self._named(name, what, arguments, timeout_seconds)
-            except (QueryFailed, NotConnected) as error:
-                log.warning("left out of an answer", node=name, reason=str(error))
+                found[name], missing = await self._ask(name, what, arguments, timeout_seconds)
+            except NotConnected as error:
+                missing = str(error)
+            if missing:
+                log.warning("an answer is not whole", node=name, reason=missing)
 
         async with trio.open_nursery() as nursery:
             for name in self._distributor.connected:
@@ -116,21 +121,22 @@ class Fleet:
         """Let a node finish what it carries and leave. Raises NotConnected."""
         self._distributor.send(node, Drain(grace_seconds=grace_seconds))
 
-    async def _named(
+    async def _ask(
         self, node: str, what: str, arguments: Mapping[str, str], timeout_seconds: float
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], str]:
+        """What a node answers, and why that is not all; "" if it is. Raises NotConnected."""
         found: list[dict[str, Any]] = []
+        errors: list[str] = []
         with trio.move_on_after(timeout_seconds):
             cursor = ""
             while True:
                 answer = await self._page(node, what, arguments, cursor)
-                if answer.error:
-                    raise QueryFailed(f"node {node!r}: {answer.error}")
+                errors += [f"node {node!r}: {answer.error}"] if answer.error else []
                 found += ({**item, "node": node} for item in answer.items)
                 cursor = answer.cursor
                 if not cursor or len(found) >= MAX_ITEMS:
-                    return found[:MAX_ITEMS]
-        raise QueryFailed(f"node {node!r} did not answer within {timeout_seconds:g} s")
+                    return found[:MAX_ITEMS], "; ".join(errors)
+        return found, f"node {node!r} did not answer within {timeout_seconds:g} s"
 
     async def _page(
         self, node: str, what: str, arguments: Mapping[str, str], cursor: str

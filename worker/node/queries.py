@@ -2,7 +2,8 @@
 
 Belongs here: which worker a page comes from. Never here: the links (`worker.node.fanout`).
 
-A page comes from one worker after the other; the cursor names the worker and carries its own cursor.
+A page comes from one worker after the other; the cursor names the worker and carries its own cursor. What a
+worker that hangs would have said is missing, and the answer says so: the others' words are as good without.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,12 @@ import trio
 
 from cluster.messages import QUERIES, Answer, Query
 
+from .cover import Standing
 from .fleet import Fleet
 
 MAX_PAGE = 1000
-_PATIENCE_SECONDS = 2.0
+#: Less than a coordinator waits for the whole.
+_PATIENCE_SECONDS = 1.0
 
 Ask = Callable[[int, Query], Awaitable[bool]]
 
@@ -57,22 +60,27 @@ class Queries:
 
     async def _page(self, query: Query, first: int, cursor: str, room: int) -> Answer:
         items: tuple[dict[str, Any], ...] = ()
+        errors: tuple[str, ...] = ()
+        following = ""
         for index in sorted(index for index in self._fleet.members if index >= first):
             if len(items) >= room:
-                return Answer(request=query.request, items=items, cursor=f"{index}:")
+                following = f"{index}:"
+                break
             own = cursor if index == first else ""
             answer = await self._ask_one(
                 index, msgspec.structs.replace(query, cursor=own, limit=room - len(items))
             )
             items += answer.items
-            if answer.error:
-                return Answer(request=query.request, items=items, error=answer.error)
+            errors += (answer.error,) if answer.error else ()
             if answer.cursor:
-                return Answer(request=query.request, items=items, cursor=f"{index}:{answer.cursor}")
-        return Answer(request=query.request, items=items)
+                following = f"{index}:{answer.cursor}"
+                break
+        return Answer(request=query.request, items=items, cursor=following, error="; ".join(errors))
 
     async def _ask_one(self, index: int, query: Query) -> Answer:
-        """A worker that is away has nothing to say; one that hangs is named."""
+        """A worker that is away has nothing to say; one that hangs is named, and not waited for twice."""
+        if self._fleet.standing(self._fleet.member(index)) is Standing.SILENT:
+            return Answer(request=query.request, error=f"worker {index} is silent")
         self._count += 1
         number = self._count
         pending = self._pending[number] = _Pending(index=index)

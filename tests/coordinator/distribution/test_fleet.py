@@ -131,6 +131,22 @@ async def test_a_node_that_does_not_answer_is_left_out(world_of):
             await fleet.query("connections", {}, node="n2", timeout_seconds=0.05)
 
 
+async def test_what_a_node_says_with_an_error_is_kept(world_of):
+    """One of its workers hangs; the connections of the others are there all the same."""
+    async with world_of() as world, world.node() as node, trio.open_nursery() as nursery:
+        await node.hello()
+        await world.until(lambda: world.distributor.connected)
+
+        async def answer_in_part():
+            query = await node.hear()
+            items = ({"id": "n1/0/1"},)
+            await node.say(Answer(request=query.request, items=items, error="worker 1 is silent"))
+
+        nursery.start_soon(answer_in_part)
+        found = await _fleet(world).query("connections", {})
+    assert found == [{"id": "n1/0/1", "node": "n1"}]
+
+
 async def test_an_error_of_a_named_node_is_raised(world_of):
     async with world_of() as world, world.node() as node, trio.open_nursery() as nursery:
         await node.hello()

@@ -3,9 +3,12 @@
 import pytest
 import trio
 
+from cluster.bus import Peer
 from cluster.messages import Answer, Query
+from cluster.snapshot import SnapshotId
 from worker.node.changes import Changes
-from worker.node.fleet import Fleet
+from worker.node.delivery import Receiver
+from worker.node.fleet import SILENT_SECONDS, Fleet, Link
 from worker.node.queries import Queries, parse_cursor
 
 
@@ -14,8 +17,23 @@ class Workers:
 
     def __init__(self, counts):
         self.counts = counts
-        fleet = Fleet(size=len(counts), changes=Changes(), clock=trio.current_time)
-        self.queries = Queries(fleet, self.ask)
+        self.fleet = Fleet(size=len(counts), changes=Changes(), clock=trio.current_time)
+        self.queries = Queries(self.fleet, self.ask)
+
+    def hang(self, index):
+        """Let it have served, and been silent since."""
+        assert self.fleet.present(index, 10 + index, "a")
+        long_ago = trio.current_time() - SILENT_SECONDS - 1
+        have = SnapshotId(epoch="e", generation=1, digest="d")
+        link = Link(
+            index=index,
+            incarnation="a",
+            peer=Peer(identity="", routing_id=b"a"),
+            receiver=Receiver(have=have),
+            greeted_at=long_ago,
+            last_heard=long_ago,
+        )
+        assert self.fleet.greet(link)
 
     async def ask(self, index, query):
         count = self.counts[index]
@@ -59,7 +77,7 @@ async def test_every_item_once_and_no_page_too_long(counts, limit, autojump_cloc
 @pytest.mark.parametrize(
     ("counts", "query", "error"),
     [
-        ((1, -1), Query(request=1, what="connections"), "worker 1 did not answer in 2 s"),
+        ((1, -1), Query(request=1, what="connections"), "worker 1 did not answer in 1 s"),
         ((1, "broken"), Query(request=1, what="connections"), "broken"),
         ((1,), Query(request=1, what="secrets"), "'secrets' is not a query"),
         ((1,), Query(request=1, what="connections", cursor="x"), "'x' is not a cursor"),
@@ -68,6 +86,25 @@ async def test_every_item_once_and_no_page_too_long(counts, limit, autojump_cloc
 async def test_what_goes_wrong_is_told(counts, query, error, autojump_clock):
     answer = await Workers(counts).queries.page(query)
     assert answer.error == error
+
+
+async def test_a_worker_that_hangs_hides_nobody(autojump_clock):
+    answer = await Workers((2, -1, "broken", 1)).queries.page(
+        Query(request=1, what="connections", limit=10)
+    )
+    assert [item["id"] for item in answer.items] == ["0/0", "0/1", "3/0"]
+    assert answer.error == "worker 1 did not answer in 1 s; broken"
+
+
+async def test_workers_known_to_hang_are_not_waited_for(autojump_clock):
+    workers = Workers((-1, -1, 1))
+    for index in (0, 1):
+        workers.hang(index)
+    began = trio.current_time()
+    answer = await workers.queries.page(Query(request=1, what="connections", limit=10))
+    assert trio.current_time() == began
+    assert [item["id"] for item in answer.items] == ["2/0"]
+    assert answer.error == "worker 0 is silent; worker 1 is silent"
 
 
 async def test_a_late_or_foreign_answer_is_nobodys(autojump_clock):
