@@ -227,7 +227,12 @@ class Control:
         self._leaves = {leaf.uri: leaf for leaf in keys.leaves}
         if self._encoded is None or self._have is None:
             return None
-        self._swap(await self._compiled(self._encoded, self._have, self._leaves))
+        try:
+            view = await self._compiled(self._encoded, self._have, self._leaves)
+        except Exception:  # of whatever kind: all workers get these keys, and all would end
+            log.exception("a bug kept new leaves from being applied", id=str(self._have))
+            return None
+        self._swap(view)
         return self.status()
 
     async def _compiled(

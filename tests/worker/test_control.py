@@ -172,6 +172,24 @@ async def test_a_snapshot_that_is_not_whole_is_refused_with_every_reason(node, p
     assert len(nack.problems) == 2
 
 
+async def test_a_bug_in_taking_leaves_keeps_the_old_ones_and_the_worker(node, pki, monkeypatch):
+    await node.keys(pki.service("billing"))
+    await node.offer(shot(node, pki))
+    before = served(node).tls
+    with monkeypatch.context() as patched:
+        patched.setattr(controlling, "compile_view", broken)
+        await node.keys(pki.service("billing"))
+        answer = await node.ask(Query(request=1, what="connections"))
+        assert answer.items == ()
+        assert served(node).tls is before
+    assert isinstance(await node.offer(shot(node, pki, allow("web", "billing"))), Ack)
+    assert served(node).tls is not before
+
+
+def broken(*_):
+    raise ZeroDivisionError("a bug")
+
+
 async def test_a_bug_in_applying_is_a_nack_and_the_worker_lives(node, pki, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError("oops")
