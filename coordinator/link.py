@@ -12,6 +12,7 @@ import trio
 
 from cluster.bus import MessageTooLarge, Peer, ServerBus
 from cluster.messages import Message, Offer, pack
+from cluster.snapshot import SnapshotId
 from coordinator.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -41,17 +42,21 @@ async def write(link: Link, bus: ServerBus, packed: "PackedOffers") -> None:
 
 
 class PackedOffers:
-    """Remembers the bytes of the newest offers: most nodes lack the same sections of the same snapshot."""
+    """Remembers the bytes of the newest offers: most nodes lack the same sections of the same snapshot.
+
+    The same by its whole id: content that comes again has another generation, and a node answers with what
+    it was offered.
+    """
 
     def __init__(self) -> None:
-        self._digest = ""
+        self._id: SnapshotId | None = None
         self._bodies: dict[frozenset[str], bytes] = {}
 
     def pack(self, message: Message) -> bytes:
         if not isinstance(message, Offer):
             return pack(message)
-        if message.id.digest != self._digest:
-            self._digest, self._bodies = message.id.digest, {}
+        if message.id != self._id:
+            self._id, self._bodies = message.id, {}
         sections = frozenset(message.sections)
         if sections not in self._bodies:
             self._bodies[sections] = pack(message)
