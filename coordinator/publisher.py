@@ -189,12 +189,19 @@ class Publisher:
                 lambda: _encoded(self._compose(state, trust), self._max_bytes)
             )
         except SnapshotRejected as error:
-            self._metrics.compose_failures.inc()
-            self._say(error.problems)
+            self._failed(error.problems)
+            return None
+        except Exception as error:  # else the coordinator, with which the cause can be undone, would go
+            log.exception("a bug kept a snapshot from being made")
+            self._failed((Problem(message=f"a bug: {type(error).__name__}: {error}"),))
             return None
         self._metrics.compose_seconds.observe(trio.current_time() - began)
         self._say(composed.problems)
         return Made(encoded=encoded, index=revision(state))
+
+    def _failed(self, problems: tuple[Problem, ...]) -> None:
+        self._metrics.compose_failures.inc()
+        self._say(problems)
 
     def _say(self, problems: tuple[Problem, ...]) -> None:
         if problems and problems != self.problems:

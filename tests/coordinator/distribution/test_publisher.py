@@ -8,6 +8,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from cluster.certs import Root, TrustBundle
+from cluster.errors import Problem, SnapshotRejected
 from cluster.snapshot import MAX_SECTIONS_BYTES, Trust, decode_snapshot
 from coordinator.compose import compose
 from coordinator.metrics import Metrics
@@ -180,7 +181,7 @@ async def test_a_changed_intention_never_waits(desk_of):
         await desk.arrived(3)
 
 
-async def test_a_state_that_is_not_whole_keeps_the_old_one_and_says_why(desk_of):
+async def test_what_is_wrong_is_left_out_and_told_and_the_rest_is_published(desk_of):
     async with desk_of(_service("web")) as desk:
         first = await desk.arrived(1)
         await desk.commit(_hostname_gateway())
@@ -189,9 +190,37 @@ async def test_a_state_that_is_not_whole_keeps_the_old_one_and_says_why(desk_of)
         (problem,) = desk.publisher.problems
         assert "cannot listen on 'a.b'" in problem.message
         await desk.commit(_service("api"))
-        await desk.settled()
-        assert desk.count() == 1
+        event = await desk.arrived(2)
+        snapshot = decode_snapshot(event.encoded, event.id.digest)
+        assert [route.service.name for route in snapshot.mesh] == ["api", "web"]
+        assert desk.publisher.problems == (problem,)
         await desk.commit(Delete(table=SERVICES, key="n1/gw"))
+        await desk.settled()
+        assert desk.publisher.problems == ()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SnapshotRejected((Problem(message="it is not whole"),)), ZeroDivisionError("it is not whole")],
+)
+async def test_a_state_that_no_snapshot_can_be_made_of_keeps_the_old_one(
+    desk_of, monkeypatch, error
+):
+    """A bug in composing too: whoever can still write can take the cause away."""
+
+    def fail(state, trust):
+        raise error
+
+    async with desk_of(_service("web")) as desk:
+        first = await desk.arrived(1)
+        with monkeypatch.context() as broken:
+            broken.setattr(desk.publisher, "_compose", fail)
+            await desk.commit(_service("api"))
+            await desk.settled()
+            assert desk.publisher.current == first
+            (problem,) = desk.publisher.problems
+            assert "it is not whole" in problem.message
+        await desk.commit(_service("other"))
         await desk.arrived(2)
         assert desk.publisher.problems == ()
 
