@@ -195,7 +195,7 @@ class Control:
             case Drain():
                 self._drain(message.grace_seconds)
             case Refusal():
-                log.error("the node refused a message", reason=message.reason)
+                log.warning("the node refused a message", reason=message.reason)
                 self._refused.set()
             case _:
                 raise WireError(f"a worker does not take {type(message).__name__}")
