@@ -191,7 +191,9 @@ class Publisher:
         except SnapshotRejected as error:
             self._failed(error.problems)
             return None
-        except Exception as error:  # else the coordinator, with which the cause can be undone, would go
+        except (
+            Exception
+        ) as error:  # else the coordinator, with which the cause can be undone, would go
             log.exception("a bug kept a snapshot from being made")
             self._failed((Problem(message=f"a bug: {type(error).__name__}: {error}"),))
             return None
