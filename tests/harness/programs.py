@@ -11,7 +11,7 @@ import pytest
 
 #: Where Debian keeps servers that are not on everybody's path.
 _PLACES = ("/usr/sbin", "/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/17/bin")
-#: One factor for slow machines; every wait in the scenarios is a bound, never a pause.
+#: One factor for slow machines, on waits alone, which are bounds. What is promised is not scaled.
 PATIENCE = float(os.environ.get("LOCKGATE_PATIENCE", "1"))
 
 

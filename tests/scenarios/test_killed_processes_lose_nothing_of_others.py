@@ -11,7 +11,7 @@ import pytest
 from tests.harness.cluster import lockgate
 from tests.harness.echo import echo
 from tests.harness.entries import allow, external
-from tests.harness.programs import PATIENCE, wait_until
+from tests.harness.programs import wait_until
 from tests.harness.stream import attempt, stream
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ def test_each_worker_killed_in_turn_under_a_stream_of_new_connections(cluster, p
         in_flight = any(one.started < dead and one.ended > before for before, dead in deaths)
         if not in_flight:
             assert not one.error, one
-            assert one.first_byte_seconds < 1.0 * PATIENCE, one
+            assert one.first_byte_seconds < 1.0, one
 
 
 def _replaced(cluster, index: int, old: int) -> bool:
@@ -106,7 +106,7 @@ def test_killed_node_is_replaced_and_workers_serve_on(cluster, port):
     _round_trip(held, b"after")
     held.close()
     assert [one for one in running.attempts if one.error] == []
-    assert max(one.first_byte_seconds for one in running.attempts) < 1.0 * PATIENCE
+    assert max(one.first_byte_seconds for one in running.attempts) < 1.0
     cluster.write("more.hcl", allow("echo", "web", "batch"))
     wait_until("the adopted workers follow new snapshots", lambda: _current(cluster))
 
