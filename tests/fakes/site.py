@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import trio
 from cluster.bus import keygen
 from tests.fakes import coordinator as fakes
 from tests.fakes.authority import Authority
+from tests.harness.programs import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,11 +104,6 @@ class Site:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 class Client:

@@ -1,6 +1,8 @@
 """Programs from Debian packages that scenarios talk to: found, or the test says which package is missing."""
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import time
@@ -38,18 +40,26 @@ def wait_until(what: str, check: Callable[[], object], seconds: float = 10.0) ->
 
 
 def free_port() -> int:
-    """A port of loopback that is free now, below the range of outgoing connections."""
-    import random
+    """A port of loopback that is free for TCP and UDP, below the range of outgoing connections.
 
-    for _ in range(1000):
-        port = random.randrange(12_000, 20_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+    Each is given once, so that two servers of one test never get the same.
+    """
+    for port in random.sample(range(12_000, 20_000), 1000):
+        if port in _given:
+            continue
+        with (
+            contextlib.suppress(OSError),
+            socket.socket() as tcp,
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+        ):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
     raise OSError("no free port")
+
+
+_given: set[int] = set()
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:

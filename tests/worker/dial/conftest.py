@@ -1,8 +1,6 @@
 """DNS servers for the resolver: a real dnsmasq, and one that answers as a test says."""
 
-import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -15,13 +13,15 @@ import dns.rrset
 import pytest
 import trio
 
+from tests.harness.programs import free_port
+
 
 class Dnsmasq:
     """dnsmasq on a loopback port; its addresses are lines of a hosts file, with a TTL of 1 s."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
-        self.port = free_dns_port()
+        self.port = free_port()
         self.hosts = folder / "dnsmasq.hosts"
         self.hosts.touch()
         self.resolv_conf = folder / "resolv.conf"
@@ -112,20 +112,6 @@ class ScriptedDns:
         elif reply:
             answer.answer.append(dns.rrset.from_text(name, 1, "IN", kind, *reply))
         return answer
-
-
-def free_dns_port() -> int:
-    """A port that is free for UDP and TCP, below the range that outgoing connections are given."""
-    for port in random.sample(range(12_000, 20_000), 100):
-        with contextlib.suppress(OSError), socket.socket() as tcp, udp_socket() as udp:
-            tcp.bind(("127.0.0.1", port))
-            udp.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no free port")
-
-
-def udp_socket() -> socket.socket:
-    return socket.socket(type=socket.SOCK_DGRAM)
 
 
 @pytest.fixture

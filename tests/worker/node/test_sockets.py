@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from cluster.routes import GatewayKind, Listener
+from tests.harness.programs import free_port
 from worker.descriptors import Slot
 from worker.net.sockets import ListenError, listening_socket
 from worker.node.sockets import SocketTable, inode_of, slots_of
@@ -28,9 +29,7 @@ def table():
 
 @pytest.fixture
 def port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        free = server.getsockname()[1]
-    return free
+    return free_port()
 
 
 def test_slots_are_those_of_our_node_for_each_worker():

@@ -13,15 +13,11 @@ import trio
 
 from tests.fakes.pki import Pki, client_context, server_context, service_uri
 from tests.fakes.rig import eventually, exchange, sni, start_upstream, tls_client
+from tests.harness.programs import free_port
 from worker.net.sockets import ListenError, listening_socket
 from worker.sidecar.api import open_api
 from worker.sidecar.app import Sidecar
 from worker.sidecar.config import parse_arguments
-
-
-def free_port():
-    with listening_socket("127.0.0.1", 0) as sock:
-        return sock.getsockname()[1]
 
 
 @asynccontextmanager
