@@ -1,7 +1,8 @@
 """The catalog as values: service instances, their health, and the endpoints they become.
 
-Belongs here: which instances a service has from the mesh's point of view, and which may get traffic.
-Never here: Consul's JSON shapes (`coordinator.entries.services`), or choosing one endpoint (`cluster.pick`).
+Belongs here: what an instance is, and whether it may get traffic. Never here: Consul's JSON shapes
+(`coordinator.entries.services`), which instances a service has (`coordinator.compose.catalog`), or choosing
+one endpoint (`cluster.pick`).
 
 Source: Consul, "Catalog" and "Health" HTTP APIs.
 """
@@ -85,15 +86,3 @@ def endpoint(instance: Instance, *, only_passing: bool = False) -> Endpoint:
         healthy=healthy,
         weight=min(weight, MAX_WEIGHT) if weight >= 1 else 1,
     )
-
-
-def in_connect_view(instance: Instance, service: ServiceName, linked: frozenset[str]) -> bool:
-    """Whether a caller in the mesh reaches `service` by dialling `instance`.
-
-    `linked` names the terminating gateways that the service is linked to.
-    """
-    if instance.kind is Kind.CONNECT_PROXY:
-        return instance.proxied_service == service.name
-    if instance.kind is Kind.TERMINATING_GATEWAY:
-        return instance.service.name in linked
-    return instance.kind is Kind.TYPICAL and instance.native and instance.service == service

@@ -1,8 +1,8 @@
-"""The catalog's values: health, weights, addresses, and the connect view."""
+"""The catalog's values: health, weights, and addresses."""
 
 import pytest
 
-from cluster.catalog import Health, Instance, Kind, endpoint, in_connect_view, worst
+from cluster.catalog import Health, Instance, endpoint, worst
 from cluster.names import ServiceName
 from cluster.routes import Endpoint
 
@@ -66,29 +66,6 @@ def test_the_services_own_address_comes_before_the_nodes():
 def test_what_a_gateway_sees_of_an_instance(fields, only_passing, healthy, weight):
     seen = endpoint(_instance(**fields), only_passing=only_passing)
     assert seen == Endpoint(address="10.0.0.1", port=80, healthy=healthy, weight=weight)
-
-
-_PROXY = {"kind": Kind.CONNECT_PROXY, "service": ServiceName(name="web-proxy")}
-_GATEWAY = {"kind": Kind.TERMINATING_GATEWAY, "service": ServiceName(name="egress")}
-
-
-@pytest.mark.parametrize(
-    ("fields", "linked", "expected"),
-    [
-        ({}, (), False),
-        ({"native": True}, (), True),
-        ({"native": True, "service": ServiceName(name="api")}, (), False),
-        ({**_PROXY, "proxied_service": "web"}, (), True),
-        ({**_PROXY, "proxied_service": "api"}, (), False),
-        (_GATEWAY, ("egress",), True),
-        (_GATEWAY, ("other",), False),
-        ({"kind": Kind.MESH_GATEWAY}, ("web",), False),
-        ({"kind": Kind.INGRESS_GATEWAY, "native": True}, (), False),
-    ],
-)
-def test_who_is_reached_as_web(fields, linked, expected):
-    seen = in_connect_view(_instance(**fields), ServiceName(name="web"), frozenset(linked))
-    assert seen is expected
 
 
 @pytest.mark.parametrize(

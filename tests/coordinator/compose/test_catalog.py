@@ -2,7 +2,8 @@
 
 import pytest
 
-from cluster.catalog import Health, Kind
+from cluster.catalog import Health, Instance, Kind
+from cluster.names import ServiceName
 from coordinator.compose.catalog import Catalog, instances
 
 NODES = {"n1": {"Node": "n1", "Address": "10.0.0.1"}}
@@ -78,3 +79,37 @@ def test_the_connect_view(state_of):
     assert catalog.linkable == ("db",)
     assert catalog.in_mesh({}) == ("db",)
     assert catalog.in_mesh({"mail": ("gate",), "sms": ("unregistered",)}) == ("db", "mail")
+
+
+_PROXY = {"kind": Kind.CONNECT_PROXY, "service": ServiceName(name="web-proxy")}
+_GATEWAY = {"kind": Kind.TERMINATING_GATEWAY, "service": ServiceName(name="egress")}
+
+
+@pytest.mark.parametrize(
+    ("fields", "linked", "expected"),
+    [
+        ({}, (), False),
+        ({"native": True}, (), True),
+        ({"native": True, "service": ServiceName(name="api")}, (), False),
+        ({**_PROXY, "proxied_service": "web"}, (), True),
+        ({**_PROXY, "proxied_service": "api"}, (), False),
+        (_GATEWAY, ("egress",), True),
+        (_GATEWAY, ("other",), False),
+        ({"kind": Kind.MESH_GATEWAY}, ("web",), False),
+        ({"kind": Kind.INGRESS_GATEWAY, "native": True}, (), False),
+    ],
+)
+def test_who_is_reached_as_web(fields, linked, expected):
+    instance = Instance(
+        **{
+            "node": "n1",
+            "id": "web-1",
+            "service": ServiceName(name="web"),
+            "node_address": "10.0.0.1",
+            "port": 80,
+            **fields,
+        }
+    )
+    seen = Catalog([instance]).connect("web", linked)
+    assert bool(seen) is expected
+    assert seen in ((), (instance,))
