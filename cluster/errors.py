@@ -4,7 +4,7 @@ Belongs here: what more than one package raises or catches. Never here: an error
 knows, which lives beside the code that raises it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -71,3 +71,12 @@ class UpstreamFault(Ended):
 
 class Refused(Ended):
     """We ended it: no route, denied, revoked, draining, overloaded."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The single errors that a group, as nurseries raise it, is made of; a single error is its own."""
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for one in error.exceptions:
+        yield from causes(one)

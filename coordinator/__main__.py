@@ -5,13 +5,12 @@ Belongs here: arguments, logging and the exit status. Never here: anything a coo
 
 import argparse
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import trio
 
-from cluster.errors import ConfigError, LockgateError, Problem, ProblemsError
+from cluster.errors import ConfigError, LockgateError, Problem, ProblemsError, causes
 from cluster.process.exits import COULD_NOT_BOOT
 from cluster.process.logs import configure
 from coordinator.app import run
@@ -35,22 +34,14 @@ def main(arguments: list[str]) -> int:
 
 def _explain(error: BaseException) -> int:
     """One line for each thing that kept us from starting; anything else is a bug, with its traceback."""
-    causes = list(_causes(error))
-    if not all(isinstance(cause, LockgateError | OSError) for cause in causes):
+    found = list(causes(error))
+    if not all(isinstance(cause, LockgateError | OSError) for cause in found):
         raise error
-    for cause in causes:
+    for cause in found:
         problems = cause.problems if isinstance(cause, ProblemsError) else (cause,)
         for problem in problems:
             print(f"lockgate coordinator: {problem}", file=sys.stderr)
     return COULD_NOT_BOOT
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        yield error
-        return
-    for one in error.exceptions:
-        yield from _causes(one)
 
 
 def _read(path: Path) -> CoordinatorConfig:

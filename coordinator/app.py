@@ -7,7 +7,6 @@ import platform
 import random
 import signal
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from cluster.bus import CurveServer, ServerBus
 from cluster.bus import serve as serve_bus
 from cluster.errors import ConfigError, Problem
 from cluster.keyfile import ensure_key_file
+from cluster.process.clock import wall_clock
 from cluster.process.tether import wait_until_cut
 from cluster.snapshot import Trust
 from coordinator.api.serve import serve as serve_api
@@ -37,10 +37,6 @@ from coordinator.store.tables import BUS_KEYS
 from coordinator.store.wanted import Wanted
 
 log = structlog.get_logger()
-
-
-def wall_clock() -> float:
-    return datetime.now(UTC).timestamp()
 
 
 class Coordinator:

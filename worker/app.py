@@ -12,13 +12,13 @@ import random
 import secrets
 import signal
 import socket
-from datetime import UTC, datetime
 from functools import partial
 
 import structlog
 import trio
 
 from cluster.bus import connect
+from cluster.process.clock import wall_clock
 from worker import connection, descriptors
 from worker.control import Control
 from worker.current import Current
@@ -41,10 +41,6 @@ FAREWELL_SECONDS = 0.5
 LAG_SECONDS = 0.5
 
 
-def _wall_clock() -> float:
-    return datetime.now(UTC).timestamp()
-
-
 class Worker:
     """The parts of one worker process, and its life from first socket to last connection."""
 
@@ -60,7 +56,7 @@ class Worker:
             metrics=self.metrics,
             chance=random.Random(),
             clock=trio.current_time,
-            wall_clock=_wall_clock,
+            wall_clock=wall_clock,
         )
         self.incarnation = secrets.token_hex(8)
         self._serving: trio.Nursery

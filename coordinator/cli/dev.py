@@ -4,14 +4,13 @@ Belongs here: the options, and what goes wrong in one line each. Never here: run
 """
 
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import click
 import trio
 
-from cluster.errors import LockgateError, ProblemsError
+from cluster.errors import LockgateError, ProblemsError, causes
 from coordinator.dev.run import dev as run_dev
 
 from .options import Failure, command
@@ -59,22 +58,14 @@ def dev(
 
 def _failure(error: BaseException) -> Failure:
     """Every problem on a line of its own, and the last of them as the command's failure."""
-    causes = list(_causes(error))
-    for cause in causes:
+    found = list(causes(error))
+    for cause in found:
         if not isinstance(cause, LockgateError | OSError):
             raise error
-    lines = [line for cause in causes for line in _lines(cause)]
+    lines = [line for cause in found for line in _lines(cause)]
     for line in lines[:-1]:
         print(f"lockgate: {line}", file=sys.stderr)
     return Failure(lines[-1])
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        yield error
-        return
-    for one in error.exceptions:
-        yield from _causes(one)
 
 
 def _lines(cause: BaseException) -> list[str]:

@@ -13,7 +13,6 @@ import os
 import random
 import secrets
 import signal
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
@@ -22,6 +21,7 @@ import trio
 
 from cluster.bus import ServerBus, serve
 from cluster.messages import Close, Drain, Message, Query
+from cluster.process.clock import wall_clock
 from cluster.process.tether import wait_until_cut
 from worker.net.sockets import listening_socket
 from worker.settings import WorkerSettings, link_endpoint, render, sockets_path
@@ -53,10 +53,6 @@ DEFER_ACCEPT_SECONDS = 3
 FAREWELL_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
-
-
-def _wall_clock() -> float:
-    return datetime.now(UTC).timestamp()
 
 
 def _version() -> str:
@@ -98,7 +94,7 @@ class Node:
             lambda csr_pem, renewal: self._link.signing.sign(csr_pem, renewal),
             self._changes,
             chance=random.Random(),
-            wall_clock=_wall_clock,
+            wall_clock=wall_clock,
         )
         self._workers = Workers(self._fleet, self._spawn, self._ground.runtime_dir / "workers.json")
         self._applier = Applier(
@@ -131,7 +127,7 @@ class Node:
                 changed=self._changes.after,
                 version=lambda: self._changes.version,
             ),
-            wall_clock=_wall_clock,
+            wall_clock=wall_clock,
         )
 
     def _new_reports(self) -> Reports:
@@ -145,7 +141,7 @@ class Node:
             ring=self._ring,
             applier=self._applier,
             link=self._link,
-            wall_clock=_wall_clock,
+            wall_clock=wall_clock,
         )
 
     async def run(self) -> None:

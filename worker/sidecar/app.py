@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack, aclosing
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ import trio
 from starlette.applications import Starlette
 
 from cluster.certs import Leaf
+from cluster.process.clock import wall_clock
 from cluster.reasons import End, RevocationCause
 from worker import connection
 from worker.acceptor import Acceptor
@@ -57,10 +57,6 @@ log = structlog.get_logger()
 
 GRACE_SECONDS = 5.0
 _REGISTER_AGAIN_SECONDS = 1.0
-
-
-def wall_clock() -> float:
-    return datetime.now(UTC).timestamp()
 
 
 class Sidecar:

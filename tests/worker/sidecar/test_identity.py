@@ -5,11 +5,11 @@ import pytest
 import trio
 
 from cluster.identity import ServiceId
+from cluster.process.clock import wall_clock
 from tests.fakes.pki import TRUST_DOMAIN, service_uri
 from tests.fakes.rig import eventually
 from worker.sidecar import identity as module
 from worker.sidecar.api import open_api
-from worker.sidecar.app import wall_clock
 from worker.sidecar.identity import Identity
 
 WHO = ServiceId(trust_domain=TRUST_DOMAIN, service="web", datacenter="dc1")
