@@ -20,7 +20,7 @@ from OpenSSL import SSL
 
 from worker.net.leg import WouldBlockRead, WouldBlockWrite, cut_short, reset
 from worker.tls.errors import broken_stream, reason
-from worker.tls.openssl import clear_errors
+from worker.tls.openssl import clear_errors, ssl_address
 from worker.tls.peer import Peer
 
 
@@ -55,6 +55,10 @@ class TlsLeg:
     def alpn(self) -> bytes:
         """The protocol that was agreed on, empty for none."""
         return self.connection.get_alpn_proto_negotiated()
+
+    def ssl_address(self) -> int:
+        """The address of OpenSSL's `SSL`, for a native engine; good while this object is kept alive."""
+        return ssl_address(self.connection)
 
     def recv_into(self, buffer: memoryview) -> int:
         clear_errors()

@@ -9,6 +9,7 @@ X509_V_ERR_CERT_REJECTED gives bad_certificate, X509_V_ERR_APPLICATION_VERIFICAT
 The callback runs inside SSL_do_handshake, for each certificate of the chain, the leaf last.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,44 @@ from worker.tls.peer import Peer, PeerCheck, read_peer
 
 lib: Any = _openssl.lib
 ffi: Any = _openssl.ffi
+
+
+class FunctionMissing(LookupError):
+    """The OpenSSL inside the `cryptography` wheel does not offer a function; the text names each."""
+
+
+def function_addresses(names: Iterable[str]) -> dict[str, int]:
+    """Where these OpenSSL functions are in memory, for C code that calls the same library.
+
+    Raises `FunctionMissing`.
+    """
+    wanted = tuple(names)
+    if missing := [name for name in wanted if not _is_function(name)]:
+        raise FunctionMissing(f"no such function in {version()}: {', '.join(missing)}")
+    return {name: _address(ffi.addressof(lib, name)) for name in wanted}
+
+
+def _is_function(name: str) -> bool:
+    """Neither a constant, nor a variable: a function that a build leaves out is there as a null pointer."""
+    try:
+        return ffi.typeof(ffi.addressof(lib, name)).kind == "function"
+    except (AttributeError, TypeError):
+        return False
+
+
+def version() -> str:
+    """The library's own name and version: `OpenSSL 4.0.3 29 Sep 2026`."""
+    text: bytes = ffi.string(lib.OpenSSL_version(lib.OPENSSL_VERSION))
+    return text.decode()
+
+
+def ssl_address(connection: SSL.Connection) -> int:
+    """Where the connection's `SSL` is in memory; good as long as the connection lives."""
+    return _address(connection._ssl)
+
+
+def _address(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """An established TLS leg: later, the end, a cut stream, a full socket, and nothing lost."""
 
 import contextlib
+import ctypes
 import random
 import socket
 import struct
@@ -12,6 +13,7 @@ from OpenSSL import SSL
 from worker.net.leg import WouldBlockRead, WouldBlockWrite
 from worker.tls.contexts import TlsVersions, mesh_client_context, server_context
 from worker.tls.handshake import accept, connect
+from worker.tls.openssl import function_addresses
 
 
 @pytest.fixture(scope="module", params=[SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
@@ -106,6 +108,22 @@ async def end(leg):
 
 def shrink_buffer(leg):
     leg.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+
+
+async def test_c_code_finds_the_connection_and_its_functions(legs):
+    """SSL_read and SSL_pending, called by address as a native engine does."""
+    server, client = legs
+    at = function_addresses(["SSL_read", "SSL_pending"])
+    pending = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(at["SSL_pending"])
+    arguments = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int)
+    read = ctypes.CFUNCTYPE(ctypes.c_int, *arguments)(at["SSL_read"])
+    client.send(memoryview(b"welcome"))
+    await trio.lowlevel.wait_readable(server.sock)
+    buffer = ctypes.create_string_buffer(10)
+    assert read(server.ssl_address(), buffer, 3) == 3
+    assert buffer.value == b"wel"
+    assert pending(server.ssl_address()) == server.pending() == 4
+    assert take(server) == b"come"
 
 
 async def test_nothing_there_yet(legs):
