@@ -57,11 +57,8 @@ def _permit(inbound: Inbound, client: TlsLeg, target: TerminatingTarget) -> Perm
         raise Refused(End.NO_ROUTE, f"{target.service} is no longer linked to this gateway")
     answer = authorize(policy, client.peer_uri, view.trust_domain)
     allowed = isinstance(answer, Permit)
-    world.metrics.decisions.labels(
-        entry.gateway,
-        str(target.service),
-        view.source_label(answer.source),
-        "allow" if allowed else "deny",
+    world.metrics.decisions.counter(
+        view, entry.gateway, target.service, answer.source, allowed
     ).inc()
     world.metrics.authorize_seconds.observe(world.clock() - started)
     if not isinstance(answer, Permit):

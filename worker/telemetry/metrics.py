@@ -2,14 +2,17 @@
 
 Belongs here: the families and their labels bound in advance. Never here: when something is counted.
 Labels come from the snapshot and from closed enumerations, never from a client.
+
+What each connection counts is a tally (`worker.telemetry.tally`); what a process counts now and then is the
+library's own.
 """
 
-from functools import partial
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from cluster.messages import Family, Sample
 from cluster.reasons import End, HelloReject, RevocationCause
+from worker.telemetry.decisions import Decisions
+from worker.telemetry.tally import Count, Counts, Levels, Spreads
 
 _SETUP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LIFE_BUCKETS = (0.01, 0.1, 1, 10, 60, 300, 900, 3600, 14400, 86400)
@@ -17,30 +20,39 @@ _HELLO_BUCKETS = (256, 512, 1024, 1500, 2048, 4096, 8192, 16384, 32768)
 
 
 class ServiceMeters:
-    """The handles of one service behind one gateway, bound when a view is compiled."""
+    """The handles of one service behind one gateway, bound when a view is compiled.
 
-    __slots__ = ("_closed", "_ends", "active", "bytes_down", "bytes_up", "duration", "opened")
+    `opened`, `bytes_up` and `bytes_down` are `Count`, `active` is a `Level`, `duration` a `Spread`.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_ends",
+        "_labels",
+        "active",
+        "bytes_down",
+        "bytes_up",
+        "duration",
+        "opened",
+    )
 
     def __init__(self, metrics: "Metrics", gateway: str, kind: str, service: str) -> None:
-        labels = (gateway, kind, service)
+        labels = self._labels = (gateway, kind, service)
         self.opened = metrics.opened.labels(*labels)
         self.active = metrics.active.labels(*labels)
         self.bytes_up = metrics.bytes.labels(*labels, "up")
         self.bytes_down = metrics.bytes.labels(*labels, "down")
         self.duration = metrics.duration.labels(*labels)
-        self._closed = partial(_closed, metrics.closed, labels)
-        self._ends: dict[End, Counter] = {}
+        self._closed = metrics.closed
+        self._ends: dict[End, Count] = {}
 
-    def closed(self, end: End) -> Counter:
+    def closed(self, end: End) -> Count:
         """The counter of one ending; bound on first use, as most endings never happen."""
-        found = self._ends.get(end)
-        if found is None:
-            found = self._ends[end] = self._closed(end)
-        return found
-
-
-def _closed(family: Counter, labels: tuple[str, str, str], end: End) -> Counter:
-    return family.labels(*labels, end.value)
+        try:
+            return self._ends[end]
+        except KeyError:
+            found = self._ends[end] = self._closed.labels(*self._labels, end.value)
+            return found
 
 
 class Metrics:
@@ -49,28 +61,28 @@ class Metrics:
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
         service = ("gateway", "kind", "service")
-        self.opened = Counter(
+        self.opened = Counts(
             "lockgate_connections_opened",
             "Connections whose service is known.",
             service,
             registry=registry,
         )
-        self.active = Gauge(
+        self.active = Levels(
             "lockgate_connections_active", "Connections open now.", service, registry=registry
         )
-        self.closed = Counter(
+        self.closed = Counts(
             "lockgate_connections_closed",
             "Connections over, by reason.",
             (*service, "end"),
             registry=registry,
         )
-        self.bytes = Counter(
+        self.bytes = Counts(
             "lockgate_connection_bytes",
             "Bytes carried, as the client sees the direction.",
             (*service, "direction"),
             registry=registry,
         )
-        self.duration = Histogram(
+        self.duration = Spreads(
             "lockgate_connection_duration_seconds",
             "From accept to end.",
             service,
@@ -83,7 +95,7 @@ class Metrics:
         self._meters: dict[tuple[str, str, str], ServiceMeters] = {}
 
     def _add_setup(self, registry: CollectorRegistry) -> None:
-        setup = Histogram(
+        setup = Spreads(
             "lockgate_setup_duration_seconds",
             "Time from accept to relay, by phase.",
             ("phase",),
@@ -95,19 +107,19 @@ class Metrics:
         self.authorize_seconds = setup.labels("authorize")
         self.dial_seconds = setup.labels("dial")
         self.total_seconds = setup.labels("total")
-        self.upstream_connect_seconds = Histogram(
+        self.upstream_connect_seconds = Spreads(
             "lockgate_upstream_connect_seconds",
             "Time to connect to an endpoint, its TLS included.",
             buckets=_SETUP_BUCKETS,
             registry=registry,
-        )
-        self.hello_bytes = Histogram(
+        ).labels()
+        self.hello_bytes = Spreads(
             "lockgate_client_hello_bytes",
             "Length of ClientHellos.",
             buckets=_HELLO_BUCKETS,
             registry=registry,
-        )
-        rejected = Counter(
+        ).labels()
+        rejected = Counts(
             "lockgate_client_hello_rejected",
             "ClientHellos refused, by reason.",
             ("reason",),
@@ -116,13 +128,14 @@ class Metrics:
         self.hello_rejected = {why: rejected.labels(why.value) for why in HelloReject}
 
     def _add_decisions(self, registry: CollectorRegistry) -> None:
-        self.decisions = Counter(
+        decisions = Counts(
             "lockgate_authorization_decisions",
             "Answers of intentions to callers.",
             ("gateway", "service", "source", "decision"),
             registry=registry,
         )
-        revoked = Counter(
+        self.decisions = Decisions(decisions)
+        revoked = Counts(
             "lockgate_connections_revoked",
             "Live connections ended by a change or an operator.",
             ("cause",),
