@@ -10,7 +10,7 @@ shown is sample for sample what the library shows: names, labels, order, values 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, ItemsView, Iterator, Sequence
 from itertools import accumulate, pairwise
 from math import inf
 from typing import Generic, TypeVar
@@ -118,9 +118,9 @@ class _Family(Collector, Generic[_Handle]):
         """The names this family takes, so that the registry refuses a second one."""
         yield self._blank()
 
-    def _bound(self) -> list[tuple[tuple[str, ...], _Handle]]:
-        """All series in the order they were bound, safe against binding meanwhile."""
-        return list(self._series.items())
+    def _bound(self) -> ItemsView[tuple[str, ...], _Handle]:
+        """All series in the order they were bound. Of a copy, as a thread may bind one meanwhile."""
+        return self._series.copy().items()
 
     def _new(self) -> _Handle:
         raise NotImplementedError

@@ -45,14 +45,16 @@ def knowing(*names):
 
 
 def test_each_answer_is_counted_by_what_it_was_about(counted):
-    view = knowing("web")
+    view = knowing("web", "api")
     for _ in range(2):
         counted.count(view, ServiceName(name="web"))
+        counted.count(view, API)
         counted.count(view, WEB, allowed=False)
         counted.count(view, WEB, gateway="other-gw")
         counted.count(view, WEB, service=API)
     assert counted.series == {
         ("egress", "billing", "web", "allow"): 2,
+        ("egress", "billing", "api", "allow"): 2,
         ("egress", "billing", "web", "deny"): 2,
         ("other-gw", "billing", "web", "allow"): 2,
         ("egress", "api", "web", "allow"): 2,

@@ -139,6 +139,20 @@ def test_equal_labels_are_one_series():
     assert family.labels("a", "b") is not family.labels("b", "a")
 
 
+def test_a_series_may_be_bound_while_the_page_is_made():
+    registry = CollectorRegistry()
+    family = Levels("g", "", ("service",), registry=registry)
+
+    class Late:
+        def __float__(self):
+            family.labels("late").set(2)
+            return 1.0
+
+    family.labels("early").set(Late())
+    assert registry.get_sample_value("g", {"service": "early"}) == 1
+    assert registry.get_sample_value("g", {"service": "late"}) == 2
+
+
 @pytest.mark.parametrize("values", [(), ("a",), ("a", "b", "c")])
 def test_a_wrong_number_of_labels_is_refused(values):
     registry = CollectorRegistry()
