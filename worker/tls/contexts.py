@@ -29,8 +29,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
 from worker.tls import names_match
-from worker.tls.openssl import clear_errors, require_peer
+from worker.tls.openssl import clear_errors
 from worker.tls.peer import PeerCheck
+from worker.tls.verification import require_peer
 
 _TLS13_SUITES: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 _TLS12_MESH_SUITES: Final = b"ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20"

@@ -20,7 +20,7 @@ from OpenSSL import SSL
 
 from worker.net.leg import WouldBlockRead, WouldBlockWrite, cut_short, reset
 from worker.tls.errors import broken_stream, reason
-from worker.tls.openssl import clear_errors, ssl_address
+from worker.tls.openssl import clear_errors, ssl_address, was_resumed
 from worker.tls.peer import Peer
 
 
@@ -38,8 +38,7 @@ class TlsLeg:
         self.connection = connection
         self.peer = peer
         self._write_ended = False
-        self._hang_up = select.poll()
-        self._hang_up.register(sock, 0)  # no event but the two that are always told: error, hang-up
+        self._hang_up: select.poll | None = None
 
     @property
     def peer_uri(self) -> str:
@@ -50,6 +49,11 @@ class TlsLeg:
     def peer_not_after(self) -> float:
         """When the peer's certificate expires, in unix seconds."""
         return self.peer.not_after
+
+    @property
+    def resumed(self) -> bool:
+        """Whether this went on from an earlier session, so that the peer's certificate was not sent."""
+        return was_resumed(self.connection)
 
     @property
     def alpn(self) -> bytes:
@@ -70,13 +74,19 @@ class TlsLeg:
             _cannot_go_on(error)
 
     def send(self, data: memoryview) -> int:
-        if self._hang_up.poll(0):
+        if self._has_hung_up():
             raise ConnectionResetError("the peer has reset the connection")
         clear_errors()
         try:
             return self.connection.send(data)
         except SSL.Error as error:
             _cannot_go_on(error)
+
+    def _has_hung_up(self) -> bool:
+        if self._hang_up is None:  # a native engine never sends through us
+            self._hang_up = select.poll()
+            self._hang_up.register(self.sock, 0)  # none but the events always told: error, hang-up
+        return bool(self._hang_up.poll(0))
 
     def shutdown_write(self) -> None:
         """Send close_notify; our peer may go on sending.

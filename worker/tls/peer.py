@@ -1,11 +1,16 @@
 """What a verified certificate says about the other side.  ●
 
-Belongs here: the names and the end of validity, read once per connection. Never here: whether a name
-is the right one (`names_match`, or the identity rules that are handed in).
+Belongs here: the names and the end of validity. Never here: whether a name is the right one
+(`names_match`, or the identity rules that are handed in), or whether the certificate is trusted.
+
+Callers come back with the same certificate for hours, and reading it costs ten times as much as
+finding it again by its bytes. What is remembered is only what these bytes say: their trust is
+verified in each handshake, by OpenSSL.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography import x509
 
@@ -26,6 +31,26 @@ class Peer:
 
 #: What is wrong with this peer, in words for the log, or None if it is the expected one.
 PeerCheck = Callable[[Peer], str | None]
+
+
+#: So many are remembered, the last used ones; of what is longer than any gateway's caller, none.
+REMEMBERED = 4096
+REMEMBERED_BYTES = 8192
+
+
+def peer_of(der: bytes) -> Peer:
+    """The peer that presents the certificate with these bytes. Raises ValueError."""
+    if len(der) > REMEMBERED_BYTES:
+        return _read(der)
+    return _remembered(der)
+
+
+def _read(der: bytes) -> Peer:
+    return read_peer(x509.load_der_x509_certificate(der))
+
+
+#: By the whole of the bytes, so that nobody is taken for somebody else with the same digest.
+_remembered = lru_cache(REMEMBERED)(_read)
 
 
 def read_peer(certificate: x509.Certificate) -> Peer:
