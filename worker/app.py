@@ -68,6 +68,7 @@ class Worker:
     async def run(self, tether: int | None) -> None:
         """Serve until drained or told to stop; returns when the last connection has ended."""
         async with connect(self.settings.link_endpoint) as bus, trio.open_nursery() as around:
+            await around.start(self.world.engine.attend)
             async with trio.open_nursery() as serving:
                 self._serving = serving
                 listeners = Listeners(serving, self._admit, _shed)

@@ -41,8 +41,10 @@ GONE = (OSError, trio.ClosedResourceError)  # reset by the other side, or closed
 
 
 @pytest.fixture(params=sorted(ENGINES))
-def engine(request):
-    return ENGINES[request.param]()
+async def engine(request, nursery):
+    made = ENGINES[request.param]()
+    await nursery.start(made.attend)
+    return made
 
 
 @pytest.fixture(params=sorted(PAIRS))

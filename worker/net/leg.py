@@ -47,6 +47,10 @@ class Leg(Protocol):
 
     sock: socket.socket
 
+    def ssl_address(self) -> int:
+        """Address of the OpenSSL connection that carries this leg, for a native engine; 0 for none."""
+        ...
+
     def recv_into(self, buffer: memoryview) -> int:
         """Fill `buffer` from its start; the count of bytes, 0 when the peer ended in order.
 
@@ -88,6 +92,9 @@ class PlainLeg:
         sock.setblocking(False)
         self.sock = sock
         self._write_ended = False
+
+    def ssl_address(self) -> int:
+        return 0
 
     def recv_into(self, buffer: memoryview) -> int:
         try:

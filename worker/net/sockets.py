@@ -55,25 +55,28 @@ def listening_socket(
     return sock
 
 
+#: What is set on every socket that we connect from or listen on: (level, option, value).
+STREAM_OPTIONS = (
+    # Never hold small segments back for more (RFC 896): we pass on what others composed.
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # Ask a silent peer now and then whether it is still there (RFC 1122 4.2.3.6).
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_SECONDS),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_SECONDS),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES),
+)
+
+
 def outbound_socket(family: int) -> socket.socket:
     """A non-blocking TCP socket to connect from. Raises `OSError` when there is none to be had."""
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    send_at_once(sock)
-    notice_dead_peers(sock)
+    _set_options(sock)
     return sock
 
 
-def send_at_once(sock: socket.socket) -> None:
-    """Never hold small segments back for more (RFC 896): we pass on what others composed."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def notice_dead_peers(sock: socket.socket) -> None:
-    """Ask a silent peer now and then whether it is still there (RFC 1122 4.2.3.6)."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_SECONDS)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_SECONDS)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
+def _set_options(sock: socket.socket) -> None:
+    for option in STREAM_OPTIONS:
+        sock.setsockopt(*option)
 
 
 def address_text(host: str, port: int) -> str:
@@ -94,5 +97,4 @@ def _prepare_listener(sock: socket.socket, *, reuse_port: bool, defer_accept_sec
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if defer_accept_seconds:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, defer_accept_seconds)
-    send_at_once(sock)
-    notice_dead_peers(sock)
+    _set_options(sock)

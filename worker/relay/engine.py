@@ -16,16 +16,18 @@ Belongs here: the contract and its values. Never here: a socket.
 """
 
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+import trio
 
 from cluster.reasons import End
 from worker.net.leg import Leg
 
 #: Indexes of `Flow.counters`, as the client sees it: up is client to upstream.
 UP, DOWN = 0, 1
+_NOTHING_YET = (0, 0)
 
 
 class Flow:
@@ -36,13 +38,13 @@ class Flow:
     directly. Everything else belongs to the trio thread.
     """
 
-    __slots__ = ("_watchers", "counters", "killed")
+    __slots__ = ("_stop", "counters", "killed")
 
     def __init__(self) -> None:
-        self.counters = array("Q", (0, 0))
+        self.counters = array("Q", _NOTHING_YET)
         #: What `kill` was called with first; `None` while nobody called it.
         self.killed: End | None = None
-        self._watchers: list[Callable[[], object]] = []
+        self._stop: Callable[[], object] | None = None
 
     @property
     def up_bytes(self) -> int:
@@ -69,19 +71,18 @@ class Flow:
         """
         if self.killed is None:
             self.killed = end
-            for watcher in tuple(self._watchers):
-                watcher()
+            if self._stop is not None:
+                self._stop()
 
-    @contextmanager
-    def watch(self, on_kill: Callable[[], object]) -> Iterator[None]:
-        """Have `on_kill()` called when the flow is killed inside this block, or was already."""
-        self._watchers.append(on_kill)
-        try:
-            if self.killed is not None:
-                on_kill()
-            yield
-        finally:
-            self._watchers.remove(on_kill)
+    def attach(self, stop: Callable[[], object]) -> None:
+        """The carrying engine's: have `stop()` called on `kill`, or now if that was before."""
+        self._stop = stop
+        if self.killed is not None:
+            stop()
+
+    def detach(self) -> None:
+        """The engine has let go: there is nothing left to stop."""
+        self._stop = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,16 @@ class RelayLimits:
 class RelayEngine(Protocol):
     """See the module's docstring for what every engine keeps to."""
 
-    name: str  #: "pure" or "native": a metric label and a word in the log
+    @property
+    def name(self) -> str:
+        """ "pure" or "native": a metric label and a word in the log."""
+        ...
+
+    async def attend(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """What the engine does beside its flows, until cancelled; runs for as long as flows do."""
+        ...
 
     async def run(self, client: Leg, upstream: Leg, flow: Flow, limits: RelayLimits) -> End:
         """Carry bytes until the flow is over; which of the endings it was."""

@@ -40,6 +40,13 @@ class PureEngine:
     def __init__(self) -> None:
         self._scratch = memoryview(bytearray(RelayLimits().buffer_bytes))
 
+    async def attend(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Nothing: each flow's own tasks do all."""
+        task_status.started()
+        await trio.sleep_forever()
+
     async def run(self, client: Leg, upstream: Leg, flow: Flow, limits: RelayLimits) -> End:
         if flow.killed is None:
             end = await _Relay(client, upstream, flow, limits, self._buffer(limits)).run()
@@ -85,12 +92,15 @@ class _Relay:
 
     async def run(self) -> End:
         try:
-            with self._scope, self._flow.watch(self._scope.cancel):
+            with self._scope:
+                self._flow.attach(self._scope.cancel)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._carry, self._client, self._upstream, UP)
                     await self._carry(self._upstream, self._client, DOWN)
         except ExceptionGroup as group:
             raise group.exceptions[0] from group  # a bug in a leg; above us, errors are single
+        finally:
+            self._flow.detach()
         return self._outcome()
 
     def _outcome(self) -> End:

@@ -94,6 +94,7 @@ class Sidecar:
         async with trio.open_nursery() as around:
             if metrics_sock is not None:
                 around.start_soon(http.run, self._pages(), metrics_sock)
+            await around.start(self.world.engine.attend)
             async with trio.open_nursery() as serving:
                 with trio.CancelScope() as accepting:
                     around.start_soon(_watch_signals, accepting, serving.cancel_scope)

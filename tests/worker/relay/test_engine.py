@@ -6,6 +6,7 @@ from types import ModuleType
 from cluster.reasons import End
 from worker.relay.engine import Flow
 from worker.relay.probe import choose
+from worker.tls.openssl import FunctionMissing
 
 
 def test_counters_are_numbers_that_others_may_write_in_place():
@@ -17,26 +18,19 @@ def test_counters_are_numbers_that_others_may_write_in_place():
 
 def test_the_first_kill_wins_and_is_told_once():
     flow, told = Flow(), []
-    with flow.watch(lambda: told.append(flow.killed)):
-        flow.kill(End.DRAINED)
-        flow.kill(End.MAX_AGE)
+    flow.attach(lambda: told.append(flow.killed))
+    flow.kill(End.DRAINED)
+    flow.kill(End.MAX_AGE)
     assert (flow.killed, told) == (End.DRAINED, [End.DRAINED])
 
 
-def test_who_watches_a_killed_flow_is_told_at_once_and_who_stopped_watching_never():
+def test_who_takes_over_a_killed_flow_is_told_at_once_and_who_let_go_never():
     flow, told = Flow(), []
-    with flow.watch(lambda: told.append("before")):
-        pass
+    flow.attach(lambda: told.append("before"))
+    flow.detach()
     flow.kill(End.DRAINED)
-    with flow.watch(lambda: told.append("late")):
-        assert told == ["late"]
-
-
-def test_every_watcher_is_told():
-    flow, told = Flow(), []
-    with flow.watch(lambda: told.append("frame")), flow.watch(lambda: told.append("engine")):
-        flow.kill(End.DRAINED)
-    assert told == ["frame", "engine"]
+    flow.attach(lambda: told.append("late"))
+    assert told == ["late"]
 
 
 def test_without_the_extension_the_pure_engine_is_chosen(monkeypatch):
@@ -49,3 +43,13 @@ def test_the_extension_is_preferred(monkeypatch):
     native.NativeEngine = type("NativeEngine", (), {"name": "native"})
     monkeypatch.setitem(sys.modules, "worker.relay.native", native)
     assert choose().name == "native"
+
+
+def test_a_library_without_the_functions_is_no_reason_to_fail(monkeypatch):
+    def lacking():
+        raise FunctionMissing("no such function in OpenSSL 9: SSL_read")
+
+    native = ModuleType("worker.relay.native")
+    native.NativeEngine = lacking
+    monkeypatch.setitem(sys.modules, "worker.relay.native", native)
+    assert choose().name == "pure"

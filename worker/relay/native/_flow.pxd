@@ -1,0 +1,256 @@
+"""A flow: two sides, two directions between them, and how it ends.
+
+Belongs here: moving what can be moved now, and the outcome. Never here: waiting for events, threads,
+or Python objects.
+
+A direction reads only when nothing of it is pending, so at most `buffer_bytes` of it wait in memory,
+and a flow that waits for its peers holds no buffer at all. What a side does not take at once is copied
+out of the loop's scratch buffer.
+
+The endings are those of `worker.relay.engine`: a side that could not be written to is remembered as
+lost while the other direction goes on, which delivers what it had said before; then its end, which
+the kernel tells as an orderly one once the error has been reported, is not taken for one.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from worker.relay.native._side cimport (
+    BLOCKED,
+    ENDED,
+    LOST,
+    NOTHING,
+    READABLE,
+    WRITABLE,
+    Side,
+    Tls,
+    side_end,
+    side_read,
+    side_write,
+)
+from worker.relay.native._timers cimport Timer
+
+# A side, and the direction that it is the source of.
+cdef enum:
+    CLIENT = 0
+    UPSTREAM = 1
+
+# How a flow is over; RUNNING while it is not. `worker.relay.native.engine` knows the same numbers.
+cdef enum:
+    RUNNING = 0
+    FINISHED = 1
+    CLIENT_RESET = 2
+    UPSTREAM_RESET = 3
+    IDLE_TIMEOUT = 4
+    MAX_AGE = 5
+    STOPPED = 6        # by kill or release
+    DIAL_FAILED = 7    # `error` says why; the client's socket is untouched
+    NO_ROOM = 8        # no memory, or no room in the kernel's tables
+
+# The life of one direction.
+cdef enum:
+    OPEN = 0
+    ENDING = 1         # the source has ended: pass it on once nothing is pending
+    OVER = 2
+
+
+cdef struct Pipe:
+    char *pending      # what the sink did not take yet; NULL when nothing
+    uint32_t start
+    uint32_t length
+    uint8_t state
+
+
+cdef struct Flow:
+    Timer timer        # first, so that a timer's address is its flow's
+    Side sides[2]
+    Pipe pipes[2]
+    uint64_t *counters # two, as `Flow.counters` in Python
+    int64_t last_moved
+    int64_t idle_limit # 0 is none
+    int64_t ends_at    # 0 is never
+    int64_t dial_until
+    uint32_t buffer_bytes
+    int error
+    uint8_t outcome
+    uint8_t lost       # the side that could not be written to, plus one
+    uint8_t dialling
+    uint8_t owns       # the descriptors are ours to close
+    uint8_t queued     # it is in the loop's list of flows to be served
+    uint8_t posted     # it is in the inbox
+    uint8_t handed_over # the Python side may free it
+    uint8_t stop       # asked to stop; guarded by the loop's mutex
+    uint8_t begun
+    int address_bytes
+    const char *address # where to dial; the ticket keeps it alive
+    int64_t began
+    double elapsed     # seconds it had taken before it came here, for the account of set-up times
+    Flow *previous     # of all that are carried
+    Flow *next
+    Flow *next_ready
+    Flow *next_posted
+    Flow *next_done
+    void *ticket       # the Python object that stands for it
+
+
+# What a flow is moved with: one of each per loop.
+cdef struct Tools:
+    Tls tls
+    char *scratch
+    uint32_t scratch_bytes
+    int64_t now
+
+
+# What a chunk costs of a turn besides its bytes, so that small ones are not free.
+cdef enum:
+    CHUNK_COST = 4096
+
+
+cdef inline bint flow_move(Flow *flow, Tools *tools, int turn_bytes) noexcept nogil:
+    """Move up to about `turn_bytes`; True if its turn is up before it was out of work."""
+    cdef int left = turn_bytes
+    _move(flow, tools, &left)
+    if left > 0 and flow.outcome == RUNNING and _uncross(flow):
+        _move(flow, tools, &left)
+    if left < turn_bytes:
+        flow.last_moved = tools.now
+    if flow.outcome == RUNNING and flow.pipes[CLIENT].state == OVER == flow.pipes[UPSTREAM].state:
+        flow.outcome = _lost(flow, CLIENT) if flow.lost else FINISHED
+    return flow.outcome == RUNNING and left <= 0
+
+
+cdef inline void _move(Flow *flow, Tools *tools, int *left) noexcept nogil:
+    cdef bint moved = True
+    while moved and left[0] > 0 and flow.outcome == RUNNING:
+        moved = _carry(flow, CLIENT, tools, left)
+        if flow.outcome == RUNNING:
+            moved = _carry(flow, UPSTREAM, tools, left) or moved
+
+
+cdef inline bint _uncross(Flow *flow) noexcept nogil:
+    """Let crossed calls try once more: a call that got nowhere may have taken what they wait for."""
+    cdef bint found = False
+    cdef int at
+    for at in range(2):
+        if flow.sides[at].write_waits == READABLE:
+            flow.sides[at].write_waits = NOTHING
+            found = True
+        if flow.sides[at].read_waits == WRITABLE:
+            flow.sides[at].read_waits = NOTHING
+            found = True
+    return found
+
+
+cdef inline void flow_free_pending(Flow *flow) noexcept nogil:
+    cdef int at
+    for at in range(2):
+        free(flow.pipes[at].pending)
+        flow.pipes[at].pending = NULL
+
+
+cdef inline bint _carry(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
+    """One step of a direction; whether it got anywhere."""
+    cdef Pipe *pipe = &flow.pipes[source]
+    if pipe.state == OVER:
+        return False
+    if pipe.pending != NULL:
+        return _send_pending(flow, source, tools, left)
+    if pipe.state == ENDING:
+        return _pass_end(flow, source, tools)
+    if flow.sides[source].read_waits != NOTHING:
+        return False
+    return _receive(flow, source, tools, left)
+
+
+cdef inline bint _receive(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
+    cdef Pipe *pipe = &flow.pipes[source]
+    cdef int room = <int>min(flow.buffer_bytes, tools.scratch_bytes)
+    cdef int count = side_read(&flow.sides[source], &tools.tls, tools.scratch, room)
+    if count > 0:
+        _offer(flow, source, tools, count, left)
+    elif count == ENDED:
+        pipe.state = ENDING
+    elif count == LOST:
+        flow.outcome = _lost(flow, source)
+    return count != BLOCKED
+
+
+cdef inline void _offer(Flow *flow, int source, Tools *tools, int count, int *left) noexcept nogil:
+    """Give what was just received to the sink, and keep what it does not take."""
+    cdef Pipe *pipe = &flow.pipes[source]
+    cdef Side *sink = &flow.sides[1 - source]
+    cdef int taken = BLOCKED
+    if sink.write_waits == NOTHING:
+        taken = side_write(sink, &tools.tls, tools.scratch, count)
+    if taken == LOST:
+        _cannot_send(flow, source)
+        return
+    if taken > 0:
+        flow.counters[source] += <uint64_t>taken
+        left[0] -= taken + CHUNK_COST
+    else:
+        taken = 0
+    if taken < count:
+        pipe.pending = <char *>malloc(count - taken)
+        if pipe.pending == NULL:
+            flow.outcome = NO_ROOM
+            return
+        memcpy(pipe.pending, tools.scratch + taken, count - taken)
+        pipe.start = 0
+        pipe.length = count - taken
+
+
+cdef inline bint _send_pending(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
+    cdef Pipe *pipe = &flow.pipes[source]
+    cdef Side *sink = &flow.sides[1 - source]
+    cdef int taken
+    if sink.write_waits != NOTHING:
+        return False
+    taken = side_write(sink, &tools.tls, pipe.pending + pipe.start, <int>(pipe.length - pipe.start))
+    if taken == BLOCKED:
+        return False
+    if taken == LOST:
+        _cannot_send(flow, source)
+        return True
+    flow.counters[source] += <uint64_t>taken
+    left[0] -= taken + CHUNK_COST
+    pipe.start += <uint32_t>taken
+    if pipe.start == pipe.length:
+        free(pipe.pending)
+        pipe.pending = NULL
+    return True
+
+
+cdef inline bint _pass_end(Flow *flow, int source, Tools *tools) noexcept nogil:
+    """All is delivered: end the sink's direction too, unless somebody might believe a cut stream."""
+    cdef Side *sink = &flow.sides[1 - source]
+    cdef int ended
+    if flow.lost:
+        flow.pipes[source].state = OVER
+        return True
+    if sink.write_waits != NOTHING:
+        return False
+    ended = side_end(sink, &tools.tls)
+    if ended == BLOCKED:
+        return False
+    if ended == LOST:
+        _cannot_send(flow, source)
+    flow.pipes[source].state = OVER
+    return True
+
+
+cdef inline void _cannot_send(Flow *flow, int source) noexcept nogil:
+    """This direction is over; the other one may still hold what the lost sink said before."""
+    free(flow.pipes[source].pending)
+    flow.pipes[source].pending = NULL
+    flow.pipes[source].state = OVER
+    if not flow.lost:
+        flow.lost = <uint8_t>(2 - source)
+
+
+cdef inline int _lost(Flow *flow, int side) noexcept nogil:
+    """The outcome of a flow one of whose sides was lost: the first one counts."""
+    if flow.lost:
+        side = flow.lost - 1
+    return CLIENT_RESET if side == CLIENT else UPSTREAM_RESET

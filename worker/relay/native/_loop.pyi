@@ -1,0 +1,56 @@
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+class Ticket:
+    @property
+    def on_over(self) -> Callable[[Ticket], object]: ...
+    @property
+    def keep(self) -> Any: ...
+    @property
+    def outcome(self) -> int: ...
+    @property
+    def error(self) -> int: ...
+    def stop(self) -> None: ...
+
+class Loop:
+    def __init__(
+        self,
+        tls: dict[str, int],
+        options: tuple[tuple[int, int, int], ...],
+        bounds: tuple[float, ...],
+        scratch_bytes: int,
+    ) -> None: ...
+    @property
+    def told(self) -> int: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def relay(
+        self,
+        client: int,
+        client_ssl: int,
+        upstream: int,
+        upstream_ssl: int,
+        counters: array[int],
+        idle_ns: int,
+        age_ns: int,
+        buffer_bytes: int,
+        on_over: Callable[[Ticket], object],
+        keep: object,
+    ) -> Ticket: ...
+    def dial(
+        self,
+        client: int,
+        client_ssl: int,
+        address: bytes,
+        dial_ns: int,
+        elapsed: float,
+        counters: array[int],
+        idle_ns: int,
+        age_ns: int,
+        buffer_bytes: int,
+        on_over: Callable[[Ticket], object],
+        keep: object,
+    ) -> Ticket: ...
+    def reap(self) -> list[Ticket]: ...
+    def times(self) -> tuple[tuple[list[int], float], tuple[list[int], float]]: ...

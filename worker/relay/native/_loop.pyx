@@ -1,0 +1,297 @@
+# cython: language_level=3
+"""The native relay loop as Python sees it: a `Loop`, and a `Ticket` for each flow in its care.
+
+Belongs here: what is called with the interpreter lock held: handing flows over, and taking them back.
+Never here: the loop itself (`_thread`), or trio (`engine`). The types are in `_loop.pyi`.
+"""
+
+from cpython cimport array
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport errno
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+
+from worker.relay.native._flow cimport CLIENT, UPSTREAM, Flow
+from worker.relay.native._kernel cimport (
+    EFD_CLOEXEC,
+    EFD_NONBLOCK,
+    EPOLL_CLOEXEC,
+    EPOLL_CTL_ADD,
+    EPOLLET,
+    EPOLLIN,
+    SIG_SETMASK,
+    close,
+    epoll_create1,
+    epoll_ctl,
+    epoll_event,
+    eventfd,
+    pthread_create,
+    pthread_join,
+    pthread_mutex_destroy,
+    pthread_mutex_init,
+    pthread_mutex_lock,
+    pthread_mutex_unlock,
+    pthread_setname_np,
+    pthread_sigmask,
+    pthread_t,
+    read,
+    sigfillset,
+    sigset_t,
+)
+from worker.relay.native._side cimport SslCall, SslClear, SslIo, SslJudge, side_open
+from worker.relay.native._thread cimport (
+    MOST_BOUNDS,
+    MOST_OPTIONS,
+    Option,
+    State,
+    Times,
+    loop_run,
+    loop_signal,
+)
+from worker.relay.native._timers cimport heap_free
+
+cdef class Loop
+
+cdef class Ticket:
+    """One flow in the loop's care. `on_over(ticket)` is for whoever reaps; `keep` is kept alive till then."""
+
+    cdef Flow *flow
+    cdef Loop loop      # whose state must live as long as this
+    cdef State *state
+    cdef readonly object on_over
+    cdef readonly object keep
+    cdef object counters
+    cdef object address
+    cdef readonly int outcome  #: one of the numbers in `_flow.pxd`; 0 while it runs
+    cdef readonly int error    #: the errno of a dial that failed
+
+    def stop(self):
+        """Ask for its end; harmless at any time, and a second time."""
+        if self.flow != NULL:
+            _stop(self.state, self.flow)
+
+
+cdef class Loop:
+    """One relay loop. Everything but its thread is called by one Python thread.
+
+    `tls` maps names of OpenSSL functions to their addresses, as ints, or is empty: then no flow may
+    have a TLS side. `options` are set on each socket that is dialled from, as (level, name, value).
+    `bounds` are those of the histograms of set-up times, in seconds. Raises OSError and MemoryError.
+    """
+
+    cdef State *state
+    cdef pthread_t thread
+    cdef bint running
+    cdef readonly int told  #: becomes readable when `reap` has something to give
+
+    def __cinit__(self, dict tls, tuple options, tuple bounds, int scratch_bytes):
+        self.state = <State *>calloc(1, sizeof(State))
+        if self.state == NULL:
+            raise MemoryError
+        self.state.epoll = self.state.wake = self.state.told = -1
+        pthread_mutex_init(&self.state.mutex, NULL)
+        self.state.tools.scratch = <char *>malloc(scratch_bytes)
+        if self.state.tools.scratch == NULL:
+            raise MemoryError
+        self.state.tools.scratch_bytes = scratch_bytes
+        self._open_descriptors()
+        self._learn(tls, options, bounds)
+
+    cdef int _open_descriptors(self) except -1:
+        cdef epoll_event event
+        self.state.epoll = epoll_create1(EPOLL_CLOEXEC)
+        self.state.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        self.told = self.state.told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        event.events = EPOLLIN | EPOLLET  # edges: nobody has to read it
+        event.data.ptr = NULL
+        if self.state.told < 0 or epoll_ctl(self.state.epoll, EPOLL_CTL_ADD, self.state.wake, &event) != 0:
+            raise OSError(errno, "a relay loop needs three descriptors")
+        return 0
+
+    cdef int _learn(self, dict tls, tuple options, tuple bounds) except -1:
+        cdef int at
+        if len(options) > MOST_OPTIONS or len(bounds) > MOST_BOUNDS:
+            raise ValueError(f"more than {MOST_OPTIONS} options or {MOST_BOUNDS} bounds")
+        for at, (level, name, value) in enumerate(options):
+            self.state.options[at] = Option(level, name, value)
+        for at, bound in enumerate(bounds):
+            self.state.bounds[at] = bound
+        self.state.options_count = len(options)
+        self.state.bounds_count = len(bounds)
+        if tls:
+            self.state.tools.tls.read = <SslIo><uintptr_t>tls["SSL_read"]
+            self.state.tools.tls.write = <SslIo><uintptr_t>tls["SSL_write"]
+            self.state.tools.tls.shutdown = <SslCall><uintptr_t>tls["SSL_shutdown"]
+            self.state.tools.tls.get_error = <SslJudge><uintptr_t>tls["SSL_get_error"]
+            self.state.tools.tls.clear_errors = <SslClear><uintptr_t>tls["ERR_clear_error"]
+        return 0
+
+    def __dealloc__(self):
+        if self.state == NULL:
+            return
+        self._join()
+        for fd in (self.state.epoll, self.state.wake, self.state.told):
+            if fd >= 0:
+                close(fd)
+        heap_free(&self.state.heap)
+        free(self.state.tools.scratch)
+        pthread_mutex_destroy(&self.state.mutex)
+        free(self.state)
+
+    def start(self):
+        """Start the thread. It gets no signals: those are for Python's."""
+        cdef sigset_t everything, before
+        cdef int failed
+        if self.running:
+            raise RuntimeError("it runs already")
+        self.state.stopping = False
+        self.state.busy = True  # so that the first turn empties the inbox
+        sigfillset(&everything)
+        pthread_sigmask(SIG_SETMASK, &everything, &before)
+        failed = pthread_create(&self.thread, NULL, loop_run, self.state)
+        pthread_sigmask(SIG_SETMASK, &before, NULL)
+        if failed:
+            raise OSError(failed, "no thread for the relay loop")
+        self.running = True
+        pthread_setname_np(self.thread, b"lockgate-relay")
+
+    def stop(self):
+        """End the thread; every flow is stopped then, and waits to be reaped."""
+        self._join()
+
+    cdef void _join(self):
+        if not self.running:
+            return
+        pthread_mutex_lock(&self.state.mutex)
+        self.state.stopping = True
+        pthread_mutex_unlock(&self.state.mutex)
+        loop_signal(self.state.wake)
+        with nogil:
+            pthread_join(self.thread, NULL)
+        self.running = False
+
+    def relay(
+        self, int client, uintptr_t client_ssl, int upstream, uintptr_t upstream_ssl,
+        array.array counters, int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes,
+        object on_over, object keep,
+    ):
+        """Carry between two connected, non-blocking descriptors, which stay the caller's. A Ticket.
+
+        An `ssl` is the address of an established OpenSSL connection on its descriptor, 0 for none; it
+        is the loop's until the end, and `keep` must keep it alive. Limits of 0 are none.
+        """
+        cdef Ticket ticket = self._new(client, client_ssl, counters, idle_ns, age_ns, buffer_bytes, on_over, keep)
+        side_open(&ticket.flow.sides[UPSTREAM], ticket.flow, upstream, <void *>upstream_ssl)
+        _post(self.state, ticket.flow)
+        return ticket
+
+    def dial(
+        self, int client, uintptr_t client_ssl, bytes address, int64_t dial_ns, double elapsed,
+        array.array counters, int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes,
+        object on_over, object keep,
+    ):
+        """Connect to `address` (a sockaddr) within `dial_ns`, then carry. A Ticket.
+
+        Both descriptors are the loop's: closed at the end, in order or by a reset; but if the dial
+        fails (outcome 7, `error`), the client's is the caller's again, and nothing was read from it.
+        `elapsed` seconds have passed since the accept, for the account of set-up times.
+        """
+        cdef Ticket ticket = self._new(
+            client, client_ssl, counters, idle_ns, age_ns, buffer_bytes, on_over, keep
+        )
+        cdef Flow *flow = ticket.flow
+        ticket.address = address
+        side_open(&flow.sides[UPSTREAM], flow, -1, NULL)
+        flow.owns = True
+        flow.address = <const char *>address
+        flow.address_bytes = <int>len(address)
+        flow.dial_until = dial_ns
+        flow.elapsed = elapsed
+        _post(self.state, flow)
+        return ticket
+
+    cdef Ticket _new(
+        self, int client, uintptr_t client_ssl, array.array counters,
+        int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes, object on_over, object keep,
+    ):
+        cdef Ticket ticket = Ticket.__new__(Ticket)
+        cdef Flow *flow = <Flow *>calloc(1, sizeof(Flow))
+        if flow == NULL:
+            raise MemoryError
+        side_open(&flow.sides[CLIENT], flow, client, <void *>client_ssl)
+        flow.counters = <uint64_t *>counters.data.as_ulonglongs
+        flow.idle_limit = idle_ns
+        flow.ends_at = age_ns
+        flow.buffer_bytes = buffer_bytes
+        flow.ticket = <void *>ticket
+        Py_INCREF(ticket)  # the loop's reference, given back by `reap`
+        ticket.flow = flow
+        ticket.loop = self
+        ticket.state = self.state
+        ticket.on_over = on_over
+        ticket.keep = keep
+        ticket.counters = counters
+        return ticket
+
+    def reap(self):
+        """The tickets of the flows that are over, in the order of their ends; call `on_over` of each."""
+        cdef uint64_t told
+        cdef Flow *flow
+        cdef Flow *following
+        cdef Ticket ticket
+        cdef list over = []
+        read(self.state.told, &told, sizeof(told))
+        pthread_mutex_lock(&self.state.mutex)
+        flow = self.state.done_first
+        self.state.done_first = self.state.done_last = NULL
+        pthread_mutex_unlock(&self.state.mutex)
+        while flow != NULL:
+            following = flow.next_done
+            ticket = <Ticket>flow.ticket
+            ticket.outcome = flow.outcome
+            ticket.error = flow.error
+            ticket.flow = NULL
+            free(flow)
+            over.append(ticket)
+            Py_DECREF(ticket)
+            flow = following
+        return over
+
+    def times(self):
+        """The histograms of dial and of set-up times since the start: counts per bucket, and the sum."""
+        return self._times(&self.state.dials), self._times(&self.state.setups)
+
+    cdef tuple _times(self, Times *times):
+        cdef int at
+        return [times.counts[at] for at in range(self.state.bounds_count + 1)], times.total
+
+
+cdef void _post(State *state, Flow *flow) noexcept:
+    pthread_mutex_lock(&state.mutex)
+    _push(state, flow)
+
+
+cdef void _stop(State *state, Flow *flow) noexcept:
+    pthread_mutex_lock(&state.mutex)
+    if flow.handed_over or flow.stop:
+        pthread_mutex_unlock(&state.mutex)
+        return
+    flow.stop = True
+    _push(state, flow)
+
+
+cdef void _push(State *state, Flow *flow) noexcept:
+    """Into the inbox, unless it is there; gives the mutex back."""
+    cdef bint asleep = state.asleep
+    if not flow.posted:
+        flow.posted = True
+        flow.next_posted = NULL
+        if state.inbox_first == NULL:
+            state.inbox_first = flow
+        else:
+            state.inbox_last.next_posted = flow
+        state.inbox_last = flow
+    state.asleep = False
+    pthread_mutex_unlock(&state.mutex)
+    if asleep:
+        loop_signal(state.wake)

@@ -1,0 +1,163 @@
+"""The trio side of the native engine: hands flows over, and tells who waits that they are over.
+
+`run` is the contract's, for legs that stay the caller's. `launch` is for the common case without a
+task: the engine takes a client's descriptor and an address, connects, relays and closes, and calls
+back once. Callbacks run in `attend`, in batches, on the trio thread.
+
+Belongs here: the crossing between the two threads. Never here: a byte, or a decision.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import trio
+
+from cluster.reasons import End
+from worker.net.leg import Leg
+from worker.net.sockets import STREAM_OPTIONS
+from worker.relay.engine import Flow, RelayLimits
+from worker.relay.native._loop import Loop, Ticket
+from worker.tls.openssl import function_addresses
+
+_SCRATCH_BYTES = 256 * 1024
+_FUNCTIONS = ("SSL_read", "SSL_write", "SSL_shutdown", "SSL_get_error", "ERR_clear_error")
+
+#: By the numbers of `_flow.pxd`; None where the number alone does not say it.
+ENDS: tuple[End | None, ...] = (
+    None,
+    End.FINISHED,
+    End.CLIENT_RESET,
+    End.UPSTREAM_RESET,
+    End.IDLE_TIMEOUT,
+    End.MAX_AGE,
+    None,  # stopped: `Flow.killed` says why
+    None,  # the dial failed: `Ticket.error` says why
+    End.OVERLOAD,
+)
+STOPPED, DIAL_FAILED = 6, 7
+
+
+class NativeEngine:
+    """See `worker.relay.engine.RelayEngine`. Raises ImportError where OpenSSL's functions are missing.
+
+    `bounds` are the inclusive upper bounds in seconds of the two histograms that `times` gives.
+    """
+
+    name = "native"
+
+    def __init__(self, bounds: Sequence[float] = ()) -> None:
+        self._loop = Loop(
+            function_addresses(_FUNCTIONS), STREAM_OPTIONS, tuple(bounds), _SCRATCH_BYTES
+        )
+        self._limits = RelayLimits()
+        self._numbers = _numbers(self._limits)
+        self.times = self._loop.times
+
+    async def attend(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Run the loop's thread, and hear of flows that are over."""
+        self._loop.start()
+        task_status.started()
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(self._loop.told)
+                self._reap()
+        finally:
+            self._loop.stop()
+            self._reap()
+
+    def _reap(self) -> None:
+        for ticket in self._loop.reap():
+            ticket.on_over(ticket)
+
+    async def run(self, client: Leg, upstream: Leg, flow: Flow, limits: RelayLimits) -> End:
+        if flow.killed is None:
+            end = await self._carry(client, upstream, flow, limits)
+        else:
+            await trio.lowlevel.checkpoint()
+            end = flow.killed
+        if end is not End.FINISHED:
+            client.abort()
+            upstream.abort()
+        return end
+
+    async def _carry(self, client: Leg, upstream: Leg, flow: Flow, limits: RelayLimits) -> End:
+        task = trio.lowlevel.current_task()
+
+        def over(_: Ticket) -> None:
+            trio.lowlevel.reschedule(task)
+
+        def cancel(_: Any) -> trio.lowlevel.Abort:
+            ticket.stop()
+            return trio.lowlevel.Abort.FAILED  # not before the loop has let go of the descriptors
+
+        await trio.lowlevel.checkpoint_if_cancelled()
+        ticket = self._loop.relay(
+            client.sock.fileno(),
+            client.ssl_address(),
+            upstream.sock.fileno(),
+            upstream.ssl_address(),
+            flow.counters,
+            *self._as_numbers(limits),
+            over,
+            (client, upstream),
+        )
+        flow.attach(ticket.stop)
+        await trio.lowlevel.wait_task_rescheduled(cancel)
+        flow.detach()
+        end = ENDS[ticket.outcome] or flow.killed
+        if end is None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise AssertionError(f"a flow ended by itself with outcome {ticket.outcome}")
+        return end
+
+    def launch(
+        self,
+        client: int,
+        client_ssl: int,
+        address: bytes,
+        *,
+        dial_seconds: float,
+        elapsed_seconds: float,
+        flow: Flow,
+        limits: RelayLimits,
+        on_over: Callable[[Ticket], object],
+        keep: object,
+    ) -> None:
+        """Connect the client's descriptor to `address` and carry; `on_over(ticket)` once it is over.
+
+        The descriptor is the engine's from now on, except if the dial fails: see `Loop.dial`. What
+        `keep` holds lives until then, and is in `ticket.keep`.
+        """
+        ticket = self._loop.dial(
+            client,
+            client_ssl,
+            address,
+            round(dial_seconds * 1e9),
+            elapsed_seconds,
+            flow.counters,
+            *self._as_numbers(limits),
+            on_over,
+            keep,
+        )
+        flow.attach(ticket.stop)
+
+    def _as_numbers(self, limits: RelayLimits) -> tuple[int, int, int]:
+        """Nanoseconds and bytes; a worker has one set of limits for all its flows."""
+        if limits is not self._limits:
+            self._limits, self._numbers = limits, _numbers(limits)
+        return self._numbers
+
+
+def _numbers(limits: RelayLimits) -> tuple[int, int, int]:
+    return (
+        _nanoseconds(limits.idle_timeout_seconds),
+        _nanoseconds(limits.max_age_seconds),
+        limits.buffer_bytes,
+    )
+
+
+def _nanoseconds(seconds: float | None) -> int:
+    """A limit of no time at all is a nanosecond, as 0 is none."""
+    return 0 if seconds is None else max(1, round(seconds * 1e9))
