@@ -27,7 +27,7 @@ from worker.gateways import mesh, terminating
 from worker.gateways.inbound import World
 from worker.listeners import Listeners
 from worker.live import Live
-from worker.relay.probe import choose
+from worker.relay.probe import announce, choose
 from worker.settings import WorkerSettings
 from worker.sweeper import sweep
 from worker.telemetry.metrics import Metrics
@@ -47,11 +47,12 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        engine, self._why_not_native = choose()
         self.world = World(
             settings=settings,
             current=Current(View()),
             live=Live(),
-            engine=choose(),
+            engine=engine,
             dialer=Dialer(),
             metrics=self.metrics,
             chance=random.Random(),
@@ -69,6 +70,7 @@ class Worker:
         """Serve until drained or told to stop; returns when the last connection has ended."""
         async with connect(self.settings.link_endpoint) as bus, trio.open_nursery() as around:
             await around.start(self.world.engine.attend)
+            announce(self.world.engine, self._why_not_native)
             async with trio.open_nursery() as serving:
                 self._serving = serving
                 listeners = Listeners(serving, self._admit, _shed)

@@ -17,13 +17,19 @@ from .pure import PureEngine
 log = structlog.get_logger()
 
 
-def choose() -> RelayEngine:
-    """A new engine, named in the log; if it is the pure one, with the reason."""
+def choose() -> tuple[RelayEngine, str]:
+    """A new engine, and why it is not the native one: empty if it is."""
     try:
         native = import_module("worker.relay.native")
         engine: RelayEngine = native.NativeEngine()
     except (ImportError, LookupError) as error:
-        log.warning("relay engine", engine=PureEngine.name, because=str(error))
-        return PureEngine()
-    log.info("relay engine", engine=engine.name)
-    return engine
+        return PureEngine(), str(error)
+    return engine, ""
+
+
+def announce(engine: RelayEngine, why_not_native: str) -> None:
+    """The one line of the log that says which engine runs."""
+    if why_not_native:
+        log.warning("relay engine", engine=engine.name, because=why_not_native)
+    else:
+        log.info("relay engine", engine=engine.name)

@@ -30,7 +30,7 @@ from worker.live import Live, revoked
 from worker.net.sockets import listening_socket
 from worker.node import http
 from worker.node.metrics import render
-from worker.relay.probe import choose
+from worker.relay.probe import announce, choose
 from worker.settings import WorkerSettings
 from worker.sidecar import outbound
 from worker.sidecar.api import Api, ApiError
@@ -67,11 +67,12 @@ class Sidecar:
         self.api = api
         self.known = Known()
         self.metrics = Metrics()
+        engine, self._why_not_native = choose()
         self.world = World(
             settings=WorkerSettings(node=f"sidecar:{config.service}", runtime_dir="", index=0),
             current=Current(View()),
             live=Live(),
-            engine=choose(),
+            engine=engine,
             dialer=Dialer(),
             metrics=self.metrics,
             chance=random.Random(),
@@ -95,6 +96,7 @@ class Sidecar:
             if metrics_sock is not None:
                 around.start_soon(http.run, self._pages(), metrics_sock)
             await around.start(self.world.engine.attend)
+            announce(self.world.engine, self._why_not_native)
             async with trio.open_nursery() as serving:
                 with trio.CancelScope() as accepting:
                     around.start_soon(_watch_signals, accepting, serving.cancel_scope)
