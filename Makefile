@@ -7,7 +7,7 @@ LOCKGATE_CONFORMANCE ?= ../shared/conformance
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
 
-.PHONY: help run test lint conformance format clean
+.PHONY: help run test lint conformance bench soak format clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -36,6 +36,15 @@ lint: $(DEVELOPED)   ## ruff, mypy and the import rules
 
 conformance: $(DEVELOPED)  ## how Consul decides, case by case, from $LOCKGATE_CONFORMANCE
 	LOCKGATE_CONFORMANCE='$(LOCKGATE_CONFORMANCE)' $(BIN)/python -m pytest -q tests/conformance
+
+bench: $(INSTALLED) ## Lockgate beside HAProxy and nginx: ROUNDS=5 SECONDS=2 ROWS=words PEERS=names
+	@$(MAKE) --no-print-directory -C tests/bench/load
+	$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(ROWS),--rows $(ROWS)) $(if $(PEERS),--peers $(PEERS))
+
+soak: $(INSTALLED)  ## full load on one Lockgate for SECONDS=600; is memory flat, are all descriptors back?
+	@$(MAKE) --no-print-directory -C tests/bench/load
+	$(BIN)/python -m tests.bench.soak $(if $(SECONDS),--seconds $(SECONDS))
 
 format: $(DEVELOPED) ## let ruff format and sort imports
 	$(BIN)/ruff check --fix .

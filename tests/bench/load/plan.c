@@ -1,0 +1,36 @@
+#include "plan.h"
+
+#include "hello.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void *room(size_t length) {
+    void *found = malloc(length);
+    if (!found) perror("lockload"), exit(1);
+    return found;
+}
+
+static enum operation operation_of(enum mode mode) {
+    switch (mode) {
+    case MODE_CONNECT: return OP_REPLY;
+    case MODE_DOWN: return OP_STREAM;
+    case MODE_UP: return OP_SINK;
+    default: return OP_ECHO;
+    }
+}
+
+struct plan plan_make(const struct options *o) {
+    enum operation operation = operation_of(o->mode);
+    size_t body = operation == OP_ECHO ? o->bytes : 0;
+    struct plan p = {.first = room(HELLO_MAX_BYTES + FRAME_BYTES + body), .pattern = room(CHUNK_BYTES)};
+    pattern_fill(p.pattern, CHUNK_BYTES);
+    size_t hello = o->hello ? hello_write(p.first, o->server_name) : 0;
+    frame_write(p.first + hello, operation, o->bytes);
+    memcpy(p.first + hello + FRAME_BYTES, p.pattern, body);
+    p.next = p.first + hello;
+    p.next_length = FRAME_BYTES + body;
+    p.first_length = hello + p.next_length;
+    p.answer_length = operation == OP_ECHO || operation == OP_REPLY ? o->bytes : 0;
+    return p;
+}

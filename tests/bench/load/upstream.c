@@ -1,0 +1,193 @@
+#include "upstream.h"
+
+#include "wire.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { EVENTS = 256, MAX_DESCRIPTORS = 20000, ACCEPTS_PER_TURN = 64, RECORD_HEADER = 5, BACKLOG = 4096 };
+
+enum state { START, SKIP_RECORD, FRAME, BODY, STREAM, SINK };
+
+struct peer {
+    enum state state;
+    uint8_t header[FRAME_BYTES];
+    size_t have;      /* of the header */
+    size_t left;      /* of the record or body that comes */
+    size_t owed, at;  /* bytes of the pattern yet to send, and where in it */
+    size_t sunk;
+    uint8_t *stash;   /* an echoed body while it is not sent: MAX_ECHO_BYTES */
+    size_t stashed, unsent;
+    bool listens, writes;
+};
+
+static struct peer peers[MAX_DESCRIPTORS];
+static uint8_t pattern[CHUNK_BYTES], into[CHUNK_BYTES];
+static int epoll;
+
+static _Noreturn void die(const char *what) { perror(what); exit(1); }
+
+static void watch(int fd, int action, uint32_t events) {
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    if (epoll_ctl(epoll, action, fd, &event)) die("lockload: epoll");
+}
+
+static void listen_on(uint16_t port) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) || /* accepted sockets inherit it */
+        bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, BACKLOG))
+        die("lockload: listen");
+    peers[fd].listens = true;
+    watch(fd, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+static void drop(int fd) {
+    free(peers[fd].stash);
+    peers[fd] = (struct peer){0};
+    close(fd);
+}
+
+static void welcome(int listener) {
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) return;
+        if (fd >= MAX_DESCRIPTORS) close(fd);
+        else watch(fd, EPOLL_CTL_ADD, EPOLLIN);
+    }
+}
+
+static bool command(struct peer *p) {
+    p->have = 0;
+    p->at = 0;
+    switch (p->header[0]) {
+    case OP_REPLY: p->owed = frame_length(p->header); break;
+    case OP_ECHO: p->left = frame_length(p->header); p->state = BODY; break;
+    case OP_STREAM: p->owed = SIZE_MAX; p->state = STREAM; break;
+    case OP_SINK: p->state = SINK; break;
+    default: return false;
+    }
+    return true;
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Part of a header of so many bytes; true when it is whole. */
+static bool gather(struct peer *p, size_t whole, const uint8_t **at, size_t *left) {
+    size_t taken = least(whole - p->have, *left);
+    memcpy(p->header + p->have, *at, taken);
+    p->have += taken;
+    *at += taken;
+    *left -= taken;
+    return p->have == whole;
+}
+
+static bool echo(struct peer *p, const uint8_t *from, size_t length) {
+    if (!p->stash && !(p->stash = malloc(MAX_ECHO_BYTES))) return false;
+    if (p->stashed + length > MAX_ECHO_BYTES) return false;
+    memcpy(p->stash + p->stashed, from, length);
+    p->stashed += length;
+    p->unsent += length;
+    return true;
+}
+
+/* One step over what came; false if it makes no sense. */
+static bool take(struct peer *p, const uint8_t **at, size_t *left) {
+    size_t part = least(p->left, *left);
+    switch (p->state) {
+    case START: p->state = **at == TLS_HANDSHAKE_RECORD ? SKIP_RECORD : FRAME; return true;
+    case SKIP_RECORD:
+        if (!p->left) {
+            if (!gather(p, RECORD_HEADER, at, left)) return true;
+            p->left = (size_t)p->header[3] << 8 | p->header[4];
+            return p->left > 0;
+        }
+        p->left -= part;
+        if (!p->left) p->state = FRAME, p->have = 0;
+        break;
+    case FRAME:
+        return !gather(p, FRAME_BYTES, at, left) || command(p);
+    case BODY:
+        if (!echo(p, *at, part)) return false;
+        p->left -= part;
+        if (!p->left) p->state = FRAME;
+        break;
+    case SINK:
+        part = *left;
+        p->sunk += part;
+        break;
+    case STREAM: return false;
+    }
+    *at += part;
+    *left -= part;
+    return true;
+}
+
+static ssize_t push(int fd, const uint8_t *from, size_t length) {
+    ssize_t sent = send(fd, from, length, MSG_NOSIGNAL);
+    return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
+}
+
+/* Sends what is due, once; false if the connection is gone. */
+static bool answer(int fd, struct peer *p) {
+    ssize_t sent;
+    if (p->unsent) {
+        if ((sent = push(fd, p->stash + p->stashed - p->unsent, p->unsent)) < 0) return false;
+        if (!(p->unsent -= (size_t)sent)) p->stashed = 0;
+    }
+    if (p->owed) {
+        if ((sent = push(fd, pattern + p->at, least(p->owed, sizeof pattern - p->at))) < 0) return false;
+        if (p->state == STREAM) return true; /* for ever, and from the start of the pattern each time */
+        p->owed -= (size_t)sent;
+        p->at += (size_t)sent;
+    }
+    while (p->sunk >= ACK_BYTES) {
+        if ((sent = push(fd, pattern, 1)) < 0) return false;
+        if (!sent) break;
+        p->sunk -= ACK_BYTES;
+    }
+    return true;
+}
+
+static bool hear(int fd, struct peer *p) {
+    ssize_t got = recv(fd, into, sizeof into, 0);
+    if (got < 0) return errno == EAGAIN || errno == EINTR;
+    if (got == 0) return false;
+    const uint8_t *at = into;
+    for (size_t left = (size_t)got; left;)
+        if (!take(p, &at, &left)) return false;
+    return true;
+}
+
+static void serve(int fd, uint32_t events) {
+    struct peer *p = &peers[fd];
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !hear(fd, p)) || !answer(fd, p)) return drop(fd);
+    bool writes = p->unsent || p->owed || p->sunk >= ACK_BYTES;
+    if (writes != p->writes) watch(fd, EPOLL_CTL_MOD, EPOLLIN | (writes ? EPOLLOUT : 0));
+    p->writes = writes;
+}
+
+_Noreturn void upstream(const struct options *o) {
+    pattern_fill(pattern, sizeof pattern);
+    if ((epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) die("lockload: epoll");
+    for (int i = 0; i < o->port_count; i++) listen_on(o->ports[i]);
+    puts("{\"ready\": true}");
+    fflush(stdout);
+    for (;;) {
+        struct epoll_event events[EVENTS];
+        int count = epoll_wait(epoll, events, EVENTS, -1);
+        for (int i = 0; i < count; i++) {
+            int fd = events[i].data.fd;
+            if (peers[fd].listens) welcome(fd);
+            else serve(fd, events[i].events);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+"""One run of the load generator against one subject, with what it cost.
+
+Belongs here: starting the generator, and the clocks around it. Never here: what a sample means (`rows`).
+"""
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import proc
+from .processes import BenchError, pause, running
+from .runs import Run, Way, arguments
+from .subjects import Subject
+
+GENERATOR = Path(__file__).parent / "load" / "lockload"
+#: So long may a run take beyond its seconds: opening and warming up.
+PATIENCE_SECONDS = 45
+#: After opening idle connections, before memory is looked at.
+SETTLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What the generator said, and the CPU seconds that the subject's processes took meanwhile.
+
+    `busy_cores` is how many cores of the machine were busy with anything. `idle_bytes` is for each of the
+    connections that stood idle.
+    """
+
+    said: dict[str, Any]
+    cpu_seconds: float = 0.0
+    busy_cores: float = 0.0
+    idle_bytes: float | None = None
+    problem: str = ""
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+def measure(
+    run: Run, subject: Subject, way: Way, *, seconds: float, reset: bool, log: Path
+) -> Sample:
+    """One sample. Whatever goes wrong is its `problem`."""
+    command = [str(GENERATOR), *arguments(run, way, seconds=seconds, reset=reset)]
+    try:
+        if run.mode == "idle":
+            return _idle(command, run, subject, log)
+        return _busy(command, run, subject, seconds, log)
+    except BenchError as error:
+        return Sample(said={}, problem=str(error))
+
+
+def _busy(command: list[str], run: Run, subject: Subject, seconds: float, log: Path) -> Sample:
+    cpu, busy, began = _cpu(subject), proc.busy_seconds(), time.monotonic()
+    with running(command, log, stdout=subprocess.PIPE) as process:
+        try:
+            out, _ = process.communicate(timeout=seconds + PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"the generator did not end: {' '.join(command)}") from None
+    took = time.monotonic() - began
+    said = _parse(out, process.returncode, log)
+    return Sample(
+        said=said,
+        cpu_seconds=_cpu(subject) - cpu,
+        busy_cores=(proc.busy_seconds() - busy) / took,
+        problem=_problem(run, said),
+        failures=said["failures"],
+    )
+
+
+def _idle(command: list[str], run: Run, subject: Subject, log: Path) -> Sample:
+    before = proc.resident_bytes(proc.tree(subject.root))
+    with running(command, log, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        opened = json.loads(process.stdout.readline() or "{}").get("ready", 0)
+        pause(SETTLE_SECONDS)
+        grown = proc.resident_bytes(proc.tree(subject.root)) - before
+        process.stdin.close()
+        said = _parse(process.stdout.read(), process.wait(PATIENCE_SECONDS), log)
+    problem = "" if opened == run.connections else f"{opened} of {run.connections} connections"
+    return Sample(
+        said=said,
+        idle_bytes=grown / run.connections,
+        problem=problem,
+        failures=said["failures"],
+    )
+
+
+def _cpu(subject: Subject) -> float:
+    return proc.cpu_seconds([subject.root]) if subject.root else 0.0
+
+
+def _parse(out: str, status: int, log: Path) -> dict[str, Any]:
+    if status or not out.strip():
+        raise BenchError(f"the generator ended with status {status}, see {log}")
+    return dict(json.loads(out.strip().splitlines()[-1]))
+
+
+def _problem(run: Run, said: dict[str, Any]) -> str:
+    """Why the figures of this run are worth nothing, if so."""
+    if not said["operations"] and not said["bytes"]:
+        return "nothing was measured"
+    if run.resume and said["resumed"] < 0.9 * said["operations"]:
+        return f"only {said['resumed']} of {said['operations']} handshakes were resumed"
+    return ""

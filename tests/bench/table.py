@@ -1,0 +1,55 @@
+"""The table that a person reads.  ●
+
+Belongs here: columns and the spelling of numbers. Never here: arithmetic (`figures`).
+"""
+
+from collections.abc import Iterable, Sequence
+
+from .evaluate import OURS, Line
+
+_TITLES = {"passthrough": "SNI passthrough", "tls": "Mutual TLS in, plain out"}
+
+
+def spell(value: float | None) -> str:
+    """Three digits that count, thousands grouped."""
+    if value is None:
+        return "–"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def render(lines: Iterable[Line], peers: Sequence[str]) -> str:
+    """Medians of each subject, then the ratio of ours to each peer and to the better, then the target."""
+    header = ("", "unit", OURS, *peers, *(f"/{peer}" for peer in peers), "/better", "target", "")
+    header = tuple(cell if len(peers) > 1 or cell != "/better" else "" for cell in header)
+    body: list[tuple[str, ...]] = [header]
+    kind, notes = "", []
+    for line in lines:
+        if line.row.kind != kind:
+            kind = line.row.kind
+            body.append((_TITLES[kind],))
+        body.append(_cells(line, peers))
+        notes += [f"! {line.row.kind}, {line.row.title}: {note}" for note in line.notes]
+    return "\n".join([*_align(body), *notes])
+
+
+def _cells(line: Line, peers: Sequence[str]) -> tuple[str, ...]:
+    row = line.row
+    ratios = [spell(line.ratios[peer]) for peer in peers]
+    ratios.append(spell(line.ratios["better"]) if len(peers) > 1 else "")
+    figures = [spell(line.medians[subject]) for subject in (OURS, *peers)]
+    target = str(row.target) if row.target else ""
+    mark = " !" if line.notes else ""
+    return ("  " + row.title + mark, row.unit, *figures, *ratios, target, line.verdict)
+
+
+def _align(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    widths = [max(len(row[i]) for row in rows if len(row) > 1) for i in range(len(rows[0]))]
+    last = len(widths) - 2
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i < 2 or i >= last else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ]
+        yield "  ".join(cells).rstrip()
