@@ -8,9 +8,26 @@ What holds for all of them: TLS 1.2 or later, no renegotiation, no compression, 
 while idle, AES-128-GCM first (fastest with AES instructions, and nobody breaks it). The key exchange
 groups are OpenSSL's own choice, which begins with X25519MLKEM768.
 
-No resumption yet: sessions are not cached and no stateless tickets are made. A resumed session skips
-the certificate, so it would have to be authorised anew, end with the certificate it was made with,
-and end when a root is removed; until that is written, every handshake is a full one.
+Sessions. A server context lets callers resume by stateless tickets (RFC 8446 section 4.6.1, RFC 5077):
+the session, client certificate and all, encrypted with keys that are made with the context, never
+leave the process and die with it. So a ticket is good at one leaf and one set of roots, in one worker,
+for an hour; elsewhere and later it costs a full handshake. Whoever resumes is asked about again
+(`verification`), and routed and authorised as everybody else: a session proves who calls, never that
+he may. Early data stays off, as anybody can replay it. Our own clients never resume.
+
+Measured: CPU of the server per handshake in microseconds (mutual TLS, P-256, OpenSSL 4.0, medians of
+eight interleaved runs), and what the process keeps of each full handshake, TLS 1.3:
+
+                        full 1.3  resumed 1.3  full 1.2  resumed 1.2      kept  bytes after Finished
+    no sessions              509            -       430            -         0                   158
+    stateless tickets        577          265       465           77         0                 1,374
+    the context's cache      524          187       430           47    11 kB                    158
+
+The cache (OP_NO_TICKET) would be cheaper, but holds each caller's parsed certificate and up to 20,480
+sessions per context, which cannot be lowered through `cryptography`: 113 MB for each service, filled
+by anybody with a valid certificate in seconds. Stateless tickets are what HAProxy and nginx use.
+Half of what they cost is the second ticket; their number cannot be set here either (but by a
+`NumTickets = 1` in a file that OPENSSL_CONF names: 40 microseconds and 700 bytes less).
 
 A certificate in a list of roots is trusted whether or not it signed itself (OpenSSL's PARTIAL_CHAIN),
 so that naming an intermediate, or the server's own certificate, does what it seems to do.
@@ -28,10 +45,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
+from cluster.process.clock import wall_clock
 from worker.tls import names_match
 from worker.tls.openssl import clear_errors
 from worker.tls.peer import PeerCheck
-from worker.tls.verification import require_peer
+from worker.tls.verification import ServerTerms, ask_again_when_resumed, require_peer
 
 _TLS13_SUITES: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 _TLS12_MESH_SUITES: Final = b"ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -48,6 +66,10 @@ class TlsVersions:
     highest: int = SSL.TLS1_3_VERSION
     tls12_suites: bytes = _TLS12_MESH_SUITES
 
+
+#: How long a ticket is good for. Each resumption gives a new one, so a caller may go on like this until
+#: its certificate ends; it is authorised anew each time.
+SESSION_SECONDS: Final = 3600
 
 DEFAULT_VERSIONS: Final = TlsVersions()
 
@@ -67,26 +89,28 @@ def server_context(
     check_peer: Callable[[tuple[str, ...]], str | None],
     alpn: tuple[bytes, ...] = (),
     versions: TlsVersions = DEFAULT_VERSIONS,
+    wall_clock: Callable[[], float] = wall_clock,
 ) -> SSL.Context:
     """For the legs on which the mesh calls us: a client certificate is demanded.
 
     `chain_pem` is the leaf and its intermediates, `roots` the PEM of every trusted root. `check_peer`
     gets the URI SANs of a certificate that leads to one of them and says what is wrong with it, or
     None; the client then reads the alert bad_certificate. `alpn` in our order of preference; a client
-    that offers none of them goes on without. Raises `UnusableMaterial`.
+    that offers none of them goes on without. A client that resumes a session is asked about again,
+    with the certificate of that session, which must not have expired by `wall_clock` (unix seconds).
+    Raises `UnusableMaterial`.
     """
     context = _context(SSL.TLS_SERVER_METHOD, versions)
     context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
+    context.set_timeout(SESSION_SECONDS)
+    ask_again_when_resumed(context)
     context.set_session_id(hashlib.sha256(b"\0".join(roots)).digest())
     _present(context, chain_pem, key_pem)
     _trust(context, b"\n".join(roots))
     if alpn:
         context.set_alpn_select_callback(_alpn_selector(alpn))
 
-    def named_for(_: str) -> PeerCheck:
-        return lambda peer: check_peer(peer.uris)
-
-    context.set_app_data(named_for)
+    context.set_app_data(ServerTerms(lambda peer: check_peer(peer.uris), wall_clock))
     return context
 
 
@@ -102,7 +126,7 @@ def mesh_client_context(
 
     Whoever connects must say whom it expects (`names_match.with_uri`). Raises `UnusableMaterial`.
     """
-    context = _context(SSL.TLS_CLIENT_METHOD, versions)
+    context = _client_context(versions)
     _present(context, chain_pem, key_pem)
     _trust(context, b"\n".join(roots))
     if alpn:
@@ -123,7 +147,7 @@ def origination_context(
     it is asked for. Cipher suites are OpenSSL's defaults: the outside is not ours to choose. Raises
     `UnusableMaterial`.
     """
-    context = _context(SSL.TLS_CLIENT_METHOD, TlsVersions(tls12_suites=b"DEFAULT"))
+    context = _client_context(TlsVersions(tls12_suites=b"DEFAULT"))
     if ca_pem is None:
         context.set_default_verify_paths()
     else:
@@ -138,6 +162,12 @@ def origination_context(
     return context
 
 
+def _client_context(versions: TlsVersions) -> SSL.Context:
+    context = _context(SSL.TLS_CLIENT_METHOD, versions)
+    context.set_options(SSL.OP_NO_TICKET)
+    return context
+
+
 def _context(method: int, versions: TlsVersions) -> SSL.Context:
     clear_errors()
     context = SSL.Context(method)
@@ -149,7 +179,7 @@ def _context(method: int, versions: TlsVersions) -> SSL.Context:
     except SSL.Error as error:
         suites = versions.tls12_suites.decode("ascii", "replace")
         raise UnusableMaterial(f"cipher suites {suites}: {_first_reason(error)}") from error
-    context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)
+    context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     require_peer(context)

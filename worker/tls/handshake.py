@@ -29,8 +29,12 @@ async def accept(sock: socket.socket, context: SSL.Context, *, timeout_seconds: 
     try:
         return await _shake_hands(server_handshake(sock, context), timeout_seconds)
     except trio.TooSlowError:
-        why = f"no TLS handshake in {timeout_seconds:g} s"
-        raise ClientFault(End.HANDSHAKE_TIMEOUT, why) from None
+        raise handshake_timeout(timeout_seconds) from None
+
+
+def handshake_timeout(timeout_seconds: float) -> ClientFault:
+    """A caller that did not finish in time."""
+    return ClientFault(End.HANDSHAKE_TIMEOUT, f"no TLS handshake in {timeout_seconds:g} s")
 
 
 async def connect(

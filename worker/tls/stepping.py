@@ -17,7 +17,7 @@ from worker.tls.leg import TlsLeg
 from worker.tls.names_match import sendable_server_name
 from worker.tls.openssl import Want, do_handshake
 from worker.tls.peer import PeerCheck
-from worker.tls.verification import Verification
+from worker.tls.verification import ServerTerms, Verification
 
 __all__ = ["Handshake", "Want", "client_handshake", "server_handshake"]
 
@@ -75,7 +75,10 @@ class Handshake:
 
 def server_handshake(sock: socket.socket, context: SSL.Context) -> Handshake:
     """Be the server on `sock`, whose first unread byte is the ClientHello's."""
-    verification = Verification(_check(context, ""))
+    terms = context.get_app_data()
+    if not isinstance(terms, ServerTerms):
+        raise TypeError("this is no server's context")
+    verification = Verification(terms.check, terms.wall_clock)
     connection = SSL.Connection(context, sock)
     connection.set_accept_state()
     return Handshake(sock, connection, verification, errors.client_fault)
@@ -89,7 +92,7 @@ def client_handshake(
     check_peer: PeerCheck | None = None,
 ) -> Handshake:
     """Be the client on the connected `sock`; see `handshake.connect` for the arguments."""
-    verification = Verification(check_peer or _check(context, server_name))
+    verification = Verification(check_peer or _named(context, server_name))
     connection = SSL.Connection(context, sock)
     connection.set_connect_state()
     if name := sendable_server_name(server_name):
@@ -97,7 +100,7 @@ def client_handshake(
     return Handshake(sock, connection, verification, errors.upstream_fault)
 
 
-def _check(context: SSL.Context, server_name: str) -> PeerCheck:
+def _named(context: SSL.Context, server_name: str) -> PeerCheck:
     named_for: NameCheck | None = context.get_app_data()
     if named_for is None:
         raise TypeError("this context does not say whom to expect: check_peer is needed")

@@ -9,15 +9,24 @@ X509_V_ERR_CERT_REJECTED gives bad_certificate, X509_V_ERR_APPLICATION_VERIFICAT
 It runs inside SSL_do_handshake, for each certificate of the chain, the leaf last. The chain has been
 verified by OpenSSL then; what the leaf says is taken from a cache (`peer.peer_of`).
 
+A resumed session skips all that: no certificate is sent, no chain verified. So the hello callback
+asks the same questions about the certificate that the session was made with, and looks at its end
+of validity, which nobody else does then. It runs when OpenSSL has opened the ticket and nothing has
+been answered, whether or not a server name was sent (tried with OpenSSL 4.0), so that a refused
+client reads an alert in the place where it expects one, and is given no further ticket.
+
 C is below these functions: no exception may leave them, so a bug is kept for whoever drives the
-handshake. They own none of the objects they are given.
+handshake. Of what they are given they own nothing but what SSL_get_peer_certificate returns.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from OpenSSL import SSL
 
+from cluster.process.clock import wall_clock
+from worker.tls.alerts import Description
 from worker.tls.openssl import ffi, lib
 from worker.tls.peer import Peer, PeerCheck, peer_of
 
@@ -27,15 +36,29 @@ class Verification:
     """How the verification of one connection's peer went; the connection's app data meanwhile."""
 
     check: PeerCheck
+    wall_clock: Callable[[], float] = wall_clock
     peer: Peer | None = None
     problem: str = ""
     bug: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTerms:
+    """What a server context asks about each client; its app data. The clock is in unix seconds."""
+
+    check: PeerCheck
+    wall_clock: Callable[[], float]
 
 
 def require_peer(context: SSL.Context) -> None:
     """Have `context` demand a certificate, and ask each connection's `Verification` about it."""
     mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
     lib.SSL_CTX_set_verify(context._context, mode, _verified)
+
+
+def ask_again_when_resumed(context: SSL.Context) -> None:
+    """Have a server's `context` ask about the certificate of whoever resumes a session, too."""
+    lib.SSL_CTX_set_tlsext_servername_callback(context._context, _hello_read)
 
 
 # cffi keeps a callback alive as long as this name does; OpenSSL holds only a pointer.
@@ -47,13 +70,30 @@ def _verified(ok: int, store: Any) -> int:
     if not ok:
         verification.problem = _library_problem(store)
         return 0
-    if _is_expected(verification, lib.X509_STORE_CTX_get_current_cert(store)):
+    if _refusal(verification, lib.X509_STORE_CTX_get_current_cert(store)) is None:
         return 1
     lib.X509_STORE_CTX_set_error(store, lib.X509_V_ERR_CERT_REJECTED)
     return 0
 
 
+@ffi.callback("int(SSL *, int *, void *)", error=lib.SSL_TLSEXT_ERR_ALERT_FATAL)  # type: ignore[untyped-decorator]
+def _hello_read(ssl: Any, alert: Any, _: Any) -> int:
+    if not lib.SSL_session_reused(ssl):
+        return _GO_ON
+    certificate = lib.SSL_get_peer_certificate(ssl)
+    try:
+        refusal = _refusal(_of(ssl), certificate, resumed=True)
+    finally:
+        lib.X509_free(certificate)
+    if refusal is None:
+        return _GO_ON
+    alert[0] = refusal
+    return _REFUSE
+
+
 _SSL_INDEX: int = lib.SSL_get_ex_data_X509_STORE_CTX_idx()
+_GO_ON: int = lib.SSL_TLSEXT_ERR_NOACK  # what OpenSSL does without a callback
+_REFUSE: int = lib.SSL_TLSEXT_ERR_ALERT_FATAL
 
 
 def _of(ssl: Any) -> Verification:
@@ -61,17 +101,27 @@ def _of(ssl: Any) -> Verification:
     return verification
 
 
-def _is_expected(verification: Verification, certificate: Any) -> bool:
-    """Ask the check about the leaf."""
+def _refusal(
+    verification: Verification, certificate: Any, *, resumed: bool = False
+) -> Description | None:
+    """The alert for who shows this certificate, or None for the right peer; it is written down."""
     try:
-        peer = verification.peer = peer_of(_der(certificate))
-        verification.problem = verification.check(peer) or ""
+        peer = peer_of(_der(certificate))
     except ValueError as error:
         verification.problem = f"the certificate cannot be read: {error}"
+        return Description.BAD_CERTIFICATE
+    try:
+        if resumed and verification.wall_clock() > peer.not_after:
+            verification.problem = "the certificate has expired since the session was made"
+            return Description.CERTIFICATE_EXPIRED
+        verification.problem = verification.check(peer) or ""
     except Exception as error:
         verification.bug = error
-        return False
-    return not verification.problem
+        return Description.INTERNAL_ERROR
+    if verification.problem:
+        return Description.BAD_CERTIFICATE
+    verification.peer = peer
+    return None
 
 
 def _der(certificate: Any) -> bytes:
@@ -79,7 +129,7 @@ def _der(certificate: Any) -> bytes:
     bio = lib.BIO_new(lib.BIO_s_mem())
     try:
         if lib.i2d_X509_bio(bio, certificate) != 1:
-            raise ValueError("it cannot be encoded")
+            raise ValueError("there is none that could be encoded")
         start = ffi.new("char **")
         length = lib.BIO_get_mem_data(bio, start)
         der: bytes = ffi.buffer(start[0], length)[:]

@@ -5,13 +5,16 @@ is set up (`worker.tls.contexts`).
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cluster.authorize import caller_of
 from cluster.certs import Leaf, TrustBundle
 from cluster.errors import UpstreamFault
 from cluster.identity import IdentityError, parse
+from cluster.process.clock import wall_clock
 from cluster.reasons import End
 from cluster.routes import OriginationTls
 from worker.tls.contexts import mesh_client_context, origination_context, server_context
@@ -29,6 +32,7 @@ class ServerTls:
     bundle_digest: str
 
 
+@lru_cache(4096)  # asked for each handshake, by the same few callers
 def peer_problem(trust_domain: str, uris: tuple[str, ...]) -> str | None:
     """Why a client certificate with these URI SANs is nobody here, or None."""
     if len(uris) != 1:
@@ -43,9 +47,15 @@ def peer_problem(trust_domain: str, uris: tuple[str, ...]) -> str | None:
 
 
 class ServerContexts:
-    """Server contexts by leaf and bundle; those that no view uses any more are dropped."""
+    """Server contexts by leaf and bundle; those that no view uses any more are dropped.
 
-    def __init__(self) -> None:
+    The sessions that callers may resume go with the context that made them, so they end when the
+    service gets another leaf, or a root is added or removed. `wall_clock` (unix seconds) is for
+    refusing to resume with a certificate that has expired.
+    """
+
+    def __init__(self, wall_clock: Callable[[], float] = wall_clock) -> None:
+        self._wall_clock = wall_clock
         self._made: dict[tuple[str, str], ServerTls] = {}
         self._good_bundle = ""
 
@@ -66,6 +76,7 @@ class ServerContexts:
                 leaf.key_pem,
                 tuple(root.pem for root in bundle.roots),
                 check_peer=lambda uris: peer_problem(trust_domain, uris),
+                wall_clock=self._wall_clock,
             )
             found = self._made[key] = ServerTls(context, *key)
         return found

@@ -17,7 +17,6 @@ from cluster.reasons import End
 from worker.net.leg import WouldBlockRead
 from worker.tls.contexts import TlsVersions, mesh_client_context, server_context
 from worker.tls.handshake import accept, connect
-from worker.tls.verification import Verification
 
 DOMAIN = "11111111-2222-3333-4444-555555555555.consul"
 WEB = f"spiffe://{DOMAIN}/ns/default/dc/dc1/svc/web"
@@ -339,33 +338,6 @@ async def test_the_lowest_version_can_be_raised(tcp_pair, mesh, leaf):
     fault, seen = await meet(tcp_pair, server, stdlib_client(mesh, None, TLS12))
     assert fault.end is End.HANDSHAKE_FAILED
     assert seen == "TLSV1_ALERT_PROTOCOL_VERSION"
-
-
-async def test_a_server_context_makes_no_session(tcp_pair, server, client_context):
-    """Whoever comes back shows a certificate again: accept() is asked about it, or it would fail."""
-    client, ours = await both(tcp_pair, server, client_context)
-    ours.send(memoryview(b"x"))
-    await trio.lowlevel.wait_readable(client.sock)
-    assert client.recv_into(memoryview(bytearray(10))) == 1
-    session = client.connection.get_session()
-    assert session is not None
-    there, here = tcp_pair()
-    again = SSL.Connection(client_context, there)
-    again.set_app_data(Verification(anybody))
-    again.set_session(session)
-    again.set_connect_state()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(drive, again, there)
-        leg = await accept(here, server, timeout_seconds=5)
-    assert leg.peer_uri == WEB
-
-
-async def drive(connection, sock):
-    while True:
-        try:
-            return connection.do_handshake()
-        except SSL.WantReadError:
-            await trio.lowlevel.wait_readable(sock)
 
 
 # ---------------------------------------------------------------- the openssl program

@@ -34,6 +34,13 @@ def test_an_address_is_the_functions_own():
     assert version().startswith("OpenSSL ")
 
 
+def test_what_the_build_leaves_out_is_missing_though_it_has_an_address():
+    assert not lib.Cryptography_HAS_ENGINE
+    assert ffi.addressof(lib, "ENGINE_by_id")
+    with pytest.raises(FunctionMissing, match="ENGINE_by_id"):
+        function_addresses(["ENGINE_by_id"])
+
+
 def test_each_function_that_is_missing_is_named():
     with pytest.raises(FunctionMissing) as caught:
         function_addresses(["SSL_read", "SSL_has_pending", "SSL_OP_NO_TICKET", "NULL", "nonsense"])

@@ -1,5 +1,6 @@
 import os
 
+import msgspec
 import pytest
 
 from cluster.errors import UpstreamFault
@@ -91,6 +92,20 @@ def test_server_contexts_that_nobody_uses_are_dropped(pki):
     assert contexts.get(leaf, pki.bundle) is made
     contexts.keep(frozenset())
     assert contexts.get(leaf, pki.bundle) is not made
+
+
+def test_another_leaf_or_another_set_of_roots_gets_a_context_of_its_own(pki):
+    """And with it sessions of its own, so that a removed root ends those of its callers."""
+    contexts, leaf = ServerContexts(), pki.service("billing")
+    more = msgspec.structs.replace(pki.bundle, roots=pki.bundle.roots + Pki().bundle.roots)
+    made = contexts.get(leaf, more)
+    assert contexts.get(leaf, pki.bundle).context is not made.context
+    assert contexts.get(pki.service("billing"), more).context is not made.context
+
+
+def test_the_clock_is_handed_on_to_the_contexts(pki):
+    made = ServerContexts(wall_clock=lambda: 7.0).get(pki.service("billing"), pki.bundle)
+    assert made.context.get_app_data().wall_clock() == 7.0
 
 
 def test_a_client_context_waits_for_leaf_and_roots(pki):
