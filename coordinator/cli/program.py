@@ -46,8 +46,8 @@ def version() -> str:
         return "unknown"
 
 
-def relay_engine() -> str:
-    """The relay engine that a worker of this installation would use.
+def relay_engine() -> tuple[str, str]:
+    """The relay engine that a worker of this installation would use, and why not the native one.
 
     Asked of another process: the coordinator's side imports nothing of the worker's.
     """
@@ -56,19 +56,21 @@ def relay_engine() -> str:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=True
         )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip() or "unknown"
+    except (OSError, subprocess.SubprocessError) as error:
+        return "unknown", str(error)
+    return done.stdout.strip(), done.stderr.strip()
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
-    found = {"version": version(), "relay_engine": relay_engine()}
+    engine, why_not_native = relay_engine()
     if context.find_root().ensure_object(Settings).is_json:
+        found = {"version": version(), "relay_engine": engine, "why_not_native": why_not_native}
         print_json(found)
     else:
-        print(f"lockgate {found['version']} (relay engine: {found['relay_engine']})")
+        why = f", because: {why_not_native}" if why_not_native else ""
+        print(f"lockgate {version()} (relay engine: {engine}{why})")
     context.exit()
 
 

@@ -108,8 +108,11 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def worker(folder, *arguments, settings=SETTINGS, **options):
-    """The process, which must be over by the end of the block or is killed."""
+async def worker(folder, *arguments, settings=SETTINGS, before="", **options):
+    """The process, which must be over by the end of the block or is killed.
+
+    It runs the Python code `before` first.
+    """
     settings = WorkerSettings(
         node=settings.node,
         runtime_dir=str(folder),
@@ -117,7 +120,8 @@ async def worker(folder, *arguments, settings=SETTINGS, **options):
         limits=settings.limits,
         log_level=settings.log_level,
     )
-    command = [sys.executable, "-I", "-c", _MAIN, "--settings", render(settings), *arguments]
+    command = [sys.executable, "-I", "-c", before + _MAIN, "--settings", render(settings)]
+    command += arguments
     process = await trio.lowlevel.open_process(command, stderr=subprocess.PIPE, **options)
     try:
         yield process

@@ -2,11 +2,13 @@
 
 The native engine where its extension was built and everything that it needs was found, else the
 pure one, and then why. `name` of the chosen engine is for the start log and for
-`lockgate_relay_engine_info`.
+`lockgate_relay_engine_info`. `python -m worker.relay.probe` prints it, and why on stderr, for those
+who may not import a worker.
 
 Belongs here: the choice. Never here: a reason to change horses later.
 """
 
+import sys
 from importlib import import_module
 
 import structlog
@@ -33,3 +35,14 @@ def announce(engine: RelayEngine, why_not_native: str) -> None:
         log.warning("relay engine", engine=engine.name, because=why_not_native)
     else:
         log.info("relay engine", engine=engine.name)
+
+
+def main() -> None:
+    engine, why_not_native = choose()
+    print(engine.name)
+    if why_not_native:
+        print(why_not_native, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,12 @@
 """How the program is called, and how it says that it was called wrongly."""
 
 import os
+import sys
 
 import pytest
 import trio
 
-from coordinator.cli.program import _COMMANDS
+from coordinator.cli.program import _COMMANDS, main
 from tests.coordinator.cli.conftest import PROGRAM, ROOT
 
 
@@ -99,7 +100,26 @@ async def test_the_environment_says_where_the_coordinator_is(alone, admin, envir
 async def test_the_version_names_the_relay_engine(alone):
     ended = await alone("--version")
     assert (ended.status, ended.err) == (0, "")
-    assert "relay engine: " in ended.out
+    assert "(relay engine: native)" in ended.out or "(relay engine: pure, because: " in ended.out
+
+
+@pytest.mark.parametrize(
+    ("probe", "told"),
+    [
+        ("echo native", "native)"),
+        ("echo pure; echo it is not built >&2", "pure, because: it is not built)"),
+        ("exit 3", "unknown, because: Command "),
+    ],
+)
+def test_the_version_passes_on_what_the_probe_says(probe, told, tmp_path, monkeypatch, capsys):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{probe}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert f"(relay engine: {told}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", sorted(_COMMANDS))

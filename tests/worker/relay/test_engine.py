@@ -5,7 +5,7 @@ from types import ModuleType
 
 from cluster.reasons import End
 from worker.relay.engine import Flow
-from worker.relay.probe import choose
+from worker.relay.probe import choose, main
 from worker.tls.openssl import FunctionMissing
 
 
@@ -53,3 +53,19 @@ def test_a_library_without_the_functions_is_no_reason_to_fail(monkeypatch):
     native.NativeEngine = lacking
     monkeypatch.setitem(sys.modules, "worker.relay.native", native)
     assert choose()[0].name == "pure"
+
+
+def test_whoever_asks_is_told_the_name_alone_and_the_reason_aside(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "worker.relay.native", None)
+    main()
+    told = capsys.readouterr()
+    assert told.out == "pure\n"
+    assert "worker.relay.native" in told.err
+
+
+def test_the_engine_of_choice_needs_no_reason(monkeypatch, capsys):
+    native = ModuleType("worker.relay.native")
+    native.NativeEngine = type("NativeEngine", (), {"name": "native"})
+    monkeypatch.setitem(sys.modules, "worker.relay.native", native)
+    main()
+    assert capsys.readouterr() == ("native\n", "")
