@@ -4,7 +4,9 @@ Belongs here: the choice, given chance. Never here: dialling, or keeping score o
 """
 
 import random
+from bisect import bisect
 from collections.abc import Sequence
+from itertools import accumulate
 
 from cluster.routes import Endpoint
 
@@ -33,3 +35,20 @@ def _draw(endpoints: Sequence[Endpoint], chance: random.Random) -> int:
         if point < 0:
             return at
     return len(endpoints) - 1
+
+
+class FirstPick:
+    """The first of `candidates`, prepared for asking again and again: the same odds, without the list."""
+
+    __slots__ = ("_healthy", "_sums")
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._healthy = tuple(endpoint for endpoint in endpoints if endpoint.healthy)
+        self._sums = tuple(accumulate(endpoint.weight for endpoint in self._healthy))
+
+    def draw(self, chance: random.Random) -> Endpoint | None:
+        """One healthy endpoint, by weight; None if there is none."""
+        if len(self._healthy) < 2:
+            return self._healthy[0] if self._healthy else None
+        point = chance.random() * self._sums[-1]
+        return self._healthy[min(bisect(self._sums, point), len(self._healthy) - 1)]

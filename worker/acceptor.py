@@ -34,6 +34,8 @@ _DEAD_IN_QUEUE = frozenset(
     }
 )
 _BATCH = 64
+#: Serving may begin with cryptography: a batch ends when it has taken so long.
+_BATCH_SECONDS = 0.002
 #: The longest queue that a kernel keeps for us: as many batches empty it.
 _MOST_BATCHES = 4096 // _BATCH
 _PAUSE_SECONDS = 0.1
@@ -83,6 +85,7 @@ class Acceptor:
 
     def accept_batch(self) -> Batch:
         """Accept what is there, up to a batch."""
+        until = trio.current_time() + _BATCH_SECONDS
         for _ in range(_BATCH):
             try:
                 client = self._accept()
@@ -97,6 +100,8 @@ class Acceptor:
                 self._recovered()
                 if not self._admit(client):
                     self._refuse(client)
+            if trio.current_time() > until:
+                break
         return Batch.FULL
 
     def _accept(self) -> socket.socket | None:

@@ -7,11 +7,11 @@ Belongs here: wiring, signals and the order of ending. Never here: a decision.
         accept loops                             on drain: end first
 """
 
+import gc
 import os
 import random
 import secrets
 import signal
-import socket
 from functools import partial
 
 import structlog
@@ -30,7 +30,7 @@ from worker.live import Live
 from worker.relay.probe import announce, choose
 from worker.settings import WorkerSettings
 from worker.sweeper import sweep
-from worker.telemetry.metrics import Metrics
+from worker.telemetry.metrics import SETUP_BUCKETS, Metrics
 from worker.view.compile import Workshop
 from worker.view.contexts import ServerContexts
 from worker.view.view import GatewayView, MeshView, View
@@ -47,7 +47,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        engine, self._why_not_native = choose()
+        engine, self._why_not_native = choose(SETUP_BUCKETS)
         self.world = World(
             settings=settings,
             current=Current(View()),
@@ -71,10 +71,13 @@ class Worker:
         async with connect(self.settings.link_endpoint) as bus, trio.open_nursery() as around:
             await around.start(self.world.engine.attend)
             announce(self.world.engine, self._why_not_native)
+            _spare_the_collector()
             async with trio.open_nursery() as serving:
                 self._serving = serving
-                listeners = Listeners(serving, self._admit, _shed)
+                listeners = Listeners(serving, self._door)
                 self._control = control = self._new_control(listeners)
+                serving.start_soon(connection.outlast, self.world.live, self._draining)
+                around.start_soon(self.world.handshakes.attend)
                 around.start_soon(control.run, bus)
                 around.start_soon(self._follow_descriptors, listeners, control)
                 around.start_soon(sweep, self.world)
@@ -108,12 +111,11 @@ class Worker:
         self._control.announce_draining()
         self._draining.set()
 
-    def _admit(self, sock: socket.socket, gateway: GatewayView) -> bool:
-        limit = self.settings.limits.max_connections
-        if limit is not None and len(self.world.live) >= limit:
-            return False
-        connection.start(self._serving, sock, entrance_of(gateway), self.world)
-        return True
+    def _entrance(self, gateway: GatewayView) -> connection.Entrance:
+        return entrance_of(gateway, express=self.world.launcher is not None)
+
+    def _door(self, gateway: GatewayView) -> connection.Frame:
+        return connection.Frame(self._serving, self._entrance(gateway), self.world)
 
     async def _follow_descriptors(self, listeners: Listeners, control: Control) -> None:
         await descriptors.follow(
@@ -142,24 +144,32 @@ class Worker:
                 grace_seconds = 0.0
 
 
-def entrance_of(gateway: GatewayView) -> connection.Entrance:
-    """The kind of a gateway, chosen once: from here on there is only the coroutine."""
-    serve = (
-        partial(mesh.serve, view=gateway)
-        if isinstance(gateway, MeshView)
-        else partial(terminating.serve, view=gateway)
-    )
-    listener = gateway.listener
-    return connection.Entrance(
-        gateway=listener.gateway,
-        kind=listener.kind.label,
+def entrance_of(gateway: GatewayView, *, express: bool) -> connection.Entrance:
+    """The kind of a gateway, chosen once: from here on there are only functions.
+
+    `express` says that there is an engine which can carry a connection without a task.
+    """
+    entrance = partial(
+        connection.Entrance,
+        gateway=gateway.listener.gateway,
+        kind=gateway.listener.kind.label,
         unrouted=gateway.unrouted,
-        serve=serve,
+    )
+    if isinstance(gateway, MeshView):
+        return entrance(
+            serve=partial(mesh.serve, view=gateway),
+            serve_at_once=partial(mesh.serve_at_once, view=gateway) if express else None,
+        )
+    return entrance(
+        serve=partial(terminating.serve, view=gateway),
+        serve_at_once=partial(terminating.serve_at_once, view=gateway) if express else None,
     )
 
 
-def _shed(gateway: GatewayView) -> None:
-    connection.shed(gateway.unrouted)
+def _spare_the_collector() -> None:
+    """What was made until now stays: it need not be looked through again for every thousand connections."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _watch_tether(descriptor: int, scope: trio.CancelScope) -> None:

@@ -5,7 +5,7 @@ the only place where an exception becomes an ending.
 """
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -13,8 +13,8 @@ import trio
 
 from cluster.errors import Ended
 from cluster.reasons import End
-from worker.gateways.inbound import Inbound, World
-from worker.live import Entry
+from worker.gateways.inbound import Inbound, Serve, World
+from worker.live import Entry, Live
 from worker.net.leg import reset
 from worker.telemetry.metrics import ServiceMeters
 
@@ -39,74 +39,132 @@ _ABORT = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrance:
-    """Where connections come in: whose they are, and the coroutine that carries one.
+    """Where connections come in: whose they are, and what carries one.
 
-    `gateway` and `kind` are metric labels; `unrouted` counts those whose service stays unknown.
+    `gateway` and `kind` are metric labels; `unrouted` counts those whose service stays unknown. `serve`
+    carries a connection in a task; `serve_at_once` without one, or says False and has done nothing.
     """
 
     gateway: str
     kind: str
     unrouted: ServiceMeters
-    serve: Callable[[Inbound], Awaitable[End]]
+    serve: Serve
+    serve_at_once: Callable[[Inbound], bool] | None = None
 
 
-def start(nursery: trio.Nursery, sock: socket.socket, entrance: Entrance, world: World) -> None:
-    """Carry an accepted connection in a task of its own; in the register before this returns."""
-    sock.setblocking(False)
-    entry = world.live.add(
-        gateway=entrance.gateway,
-        kind=entrance.kind,
-        generation=world.current.view.generation,
-        started=world.clock(),
-    )
-    nursery.start_soon(run, Inbound(sock=sock, entry=entry, world=world), entrance)
+class Frame:
+    """The frame around each connection of one entrance; its tasks are `nursery`'s."""
 
+    __slots__ = ("_entrance", "_nursery", "_world")
 
-def shed(unrouted: ServiceMeters) -> None:
-    """Count a connection that was refused at the door."""
-    unrouted.opened.inc()
-    unrouted.closed(End.OVERLOAD).inc()
+    def __init__(self, nursery: trio.Nursery, entrance: Entrance, world: World) -> None:
+        self._nursery = nursery
+        self._entrance = entrance
+        self._world = world
 
+    def admit(self, sock: socket.socket) -> bool:
+        """Carry an accepted connection; False says that there are too many, and it is to be shed."""
+        limit = self._world.settings.limits.max_connections
+        if limit is not None and len(self._world.live) >= limit:
+            return False
+        self.start(sock)
+        return True
 
-async def run(inbound: Inbound, entrance: Entrance) -> None:
-    """From the first byte to the account; nothing gets past this frame."""
-    entry, world = inbound.entry, inbound.world
-    end = End.DRAINED  # what it is when the worker itself is cancelled
-    try:
-        end = await _ending(inbound, entrance)
-    finally:
+    def shed(self) -> None:
+        """Count a connection that was refused at the door."""
+        self._entrance.unrouted.opened.inc()
+        self._entrance.unrouted.closed(End.OVERLOAD).inc()
+
+    def start(self, sock: socket.socket) -> None:
+        """Carry an accepted connection; it is in the register before this returns."""
+        sock.setblocking(False)
+        entrance, world = self._entrance, self._world
+        entry = world.live.add(
+            gateway=entrance.gateway,
+            kind=entrance.kind,
+            generation=world.current.view.generation,
+            started=world.clock(),
+        )
+        inbound = Inbound(sock, entry, world, self)
+        if entrance.serve_at_once is None or not self._served(entrance.serve_at_once, inbound):
+            self.resume(inbound, entrance.serve)
+
+    def _served(self, serve_at_once: Callable[[Inbound], bool], inbound: Inbound) -> bool:
+        """Whether no task is needed: a bug must cost this connection only, and not the accept loop."""
+        try:
+            return serve_at_once(inbound)
+        except Exception:
+            _log_bug(inbound.entry)
+            self._close(inbound, End.INTERNAL)
+            return True
+
+    def resume(self, inbound: Inbound, serve: Serve) -> None:
+        """Carry a connection in a task of its own from here on."""
+        self._nursery.start_soon(self._run, inbound, serve)
+
+    async def _run(self, inbound: Inbound, serve: Serve) -> None:
+        """To the end, and to the account; nothing gets past this frame."""
+        end = End.DRAINED  # what it is when the worker itself is cancelled
+        try:
+            end = await _ending(inbound, serve)
+        finally:
+            self._close(inbound, end)
+
+    def _close(self, inbound: Inbound, end: End) -> None:
         if end in _ABORT:
             reset(inbound.sock)
         else:
             inbound.sock.close()
+        self.settle(inbound, end)
+
+    def settle(self, inbound: Inbound, end: End) -> None:
+        """The account of a connection whose socket is closed."""
+        entry, world = inbound.entry, self._world
+        meters = entry.meters
+        if meters is None:
+            meters = self._entrance.unrouted
+            meters.opened.inc()
+        else:
+            entry.count_bytes()
+            meters.active.dec()
+        meters.closed(end).inc()
+        meters.duration.observe(world.clock() - entry.started)
         world.live.remove(entry)
-        _account(entry, end, entrance, world)
 
 
-async def _ending(inbound: Inbound, entrance: Entrance) -> End:
+async def _ending(inbound: Inbound, serve: Serve) -> End:
     """Serve, and say why it is over; who ended it from outside wrote down why."""
     entry = inbound.entry
     end = End.INTERNAL
     try:
         with trio.CancelScope() as scope:
             entry.on_end(scope.cancel)
-            end = await entrance.serve(inbound)
+            end = await serve(inbound)
     except Ended as ended:
         log.debug("connection ended", end=ended.end, detail=ended.detail, gateway=entry.gateway)
         end = ended.end
     except Exception:
-        log.exception("a bug ended this connection", gateway=entry.gateway, sni=entry.server_name)
+        _log_bug(entry)
         end = End.INTERNAL
     return entry.ended_by or end
 
 
-def _account(entry: Entry, end: End, entrance: Entrance, world: World) -> None:
-    meters = entry.meters
-    if meters is None:
-        meters = entrance.unrouted
-        meters.opened.inc()
-    else:
-        entry.count_bytes()
-        meters.active.dec()
-    meters.closed(end).inc()
-    meters.duration.observe(world.clock() - entry.started)
+def _log_bug(entry: Entry) -> None:
+    log.exception("a bug ended this connection", gateway=entry.gateway, sni=entry.server_name)
+
+
+async def outlast(live: Live, draining: trio.Event) -> None:
+    """Last as long as any connection once the worker drains; if cancelled, end those without a task."""
+    await draining.wait()
+    empty = trio.Event()
+    live.on_empty = empty.set
+    try:
+        if len(live):
+            await empty.wait()
+    except trio.Cancelled:
+        for entry in live:
+            entry.end(End.DRAINED)
+        with trio.CancelScope(shield=True):
+            if len(live):
+                await empty.wait()
+        raise

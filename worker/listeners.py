@@ -9,6 +9,7 @@ port, and for a while those of a sibling that is being replaced.
 
 import socket
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import structlog
 import trio
@@ -19,22 +20,29 @@ from worker.view.view import GatewayView, View
 
 log = structlog.get_logger()
 
-#: Starts serving an accepted connection; False says that there are too many, and it is to be shed.
-Admit = Callable[[socket.socket, GatewayView], bool]
-#: Counts a connection of a gateway that was refused at the door.
-Shed = Callable[[GatewayView], None]
+
+class Door(Protocol):
+    """Where the connections of one gateway come in."""
+
+    def admit(self, sock: socket.socket) -> bool:
+        """Start serving; False says that there are too many, and it is to be shed."""
+        ...
+
+    def shed(self) -> None:
+        """Count a connection that was refused."""
+        ...
 
 
 class Listeners:
     """The sockets of this worker, and an accept loop for each that the view has a gateway for."""
 
-    def __init__(self, nursery: trio.Nursery, admit: Admit, shed: Shed) -> None:
+    def __init__(self, nursery: trio.Nursery, door: Callable[[GatewayView], Door]) -> None:
+        """`door` is asked once for each gateway of each view."""
         self._nursery = nursery
-        self._admit = admit
-        self._shed = shed
+        self._door = door
+        self._doors: dict[tuple[str, int], Door] = {}
         self._sockets: dict[Slot, socket.socket] = {}
         self._loops: dict[Slot, tuple[Acceptor, trio.CancelScope]] = {}
-        self._view = View()
         self._closed = False
 
     def held(self) -> Mapping[Slot, socket.socket]:
@@ -71,7 +79,7 @@ class Listeners:
 
     def serve(self, view: View) -> None:
         """Follow a new view: listeners may have come, gone or changed their gateway."""
-        self._view = view
+        self._doors = {place: self._door(gateway) for place, gateway in view.gateways.items()}
         self._reconcile()
 
     def stop_accepting(self) -> None:
@@ -85,20 +93,22 @@ class Listeners:
 
     def _reconcile(self) -> None:
         for slot, sock in self._sockets.items():
-            wanted = self._gateway(slot) is not None and not self._closed
+            wanted = _place(slot) in self._doors and not self._closed
             if not wanted:
                 self._stop(slot)
             elif slot not in self._loops:
                 self._start(slot, sock)
 
     def _start(self, slot: Slot, sock: socket.socket) -> None:
+        place = _place(slot)
+
         def admit(client: socket.socket) -> bool:
-            gateway = self._gateway(slot)
-            return gateway is not None and self._admit(client, gateway)
+            door = self._doors.get(place)
+            return door is not None and door.admit(client)
 
         def shed() -> None:
-            if gateway := self._gateway(slot):
-                self._shed(gateway)
+            if door := self._doors.get(place):
+                door.shed()
 
         acceptor, scope = Acceptor(sock, admit, shed), trio.CancelScope()
         self._loops[slot] = acceptor, scope
@@ -109,8 +119,9 @@ class Listeners:
             _, scope = loop
             scope.cancel()
 
-    def _gateway(self, slot: Slot) -> GatewayView | None:
-        return self._view.gateways.get((slot.address, slot.port))
+
+def _place(slot: Slot) -> tuple[str, int]:
+    return slot.address, slot.port
 
 
 async def _run(acceptor: Acceptor, scope: trio.CancelScope) -> None:

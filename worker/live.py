@@ -123,6 +123,8 @@ class Live:
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
         self._numbers = 0
+        #: Called whenever the last one has left.
+        self.on_empty: Callable[[], object] = lambda: None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -141,6 +143,8 @@ class Live:
 
     def remove(self, entry: Entry) -> None:
         del self._entries[entry.number]
+        if not self._entries:
+            self.on_empty()
 
     def get(self, number: int) -> Entry | None:
         return self._entries.get(number)

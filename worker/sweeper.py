@@ -16,6 +16,8 @@ async def sweep(world: World) -> None:
     """For ever: bytes of living connections into the metrics, and callers with an expired certificate out."""
     while True:
         await trio.sleep(SWEEP_SECONDS)
+        if world.launcher is not None:
+            world.metrics.count_launched(*world.launcher.times())
         for entry in world.live:
             entry.count_bytes()
         for entry in expired(world.live, world.wall_clock()):

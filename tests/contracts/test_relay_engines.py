@@ -5,7 +5,6 @@ In-memory pipes would hide what matters here: resets, full socket buffers, descr
 
 import gc
 import hashlib
-import importlib.util
 import random
 import socket
 from contextlib import asynccontextmanager, suppress
@@ -21,20 +20,9 @@ from tests.contracts.relay_wire import (
     receive_all,
     receive_exactly,
 )
+from tests.fakes.engines import ENGINES
 from worker.relay.engine import Flow, RelayLimits
-from worker.relay.pure import PureEngine
 
-
-def engines():
-    found = {"pure": PureEngine}
-    if importlib.util.find_spec("worker.relay.native"):
-        from worker.relay.native import NativeEngine
-
-        found["native"] = NativeEngine
-    return found
-
-
-ENGINES = engines()
 NO_LIMITS = RelayLimits()
 CHUNK = b"x" * 65536
 GONE = (OSError, trio.ClosedResourceError)  # reset by the other side, or closed by the test itself

@@ -58,14 +58,14 @@ from worker.view.view import View
 PATIENCE_SECONDS = 10.0
 
 
-def make_world(limits=None, dialer=None):
+def make_world(limits=None, dialer=None, engine=None):
     """The world of a worker that serves nothing yet."""
     limits = limits or Limits(hello_timeout_seconds=2.0, handshake_timeout_seconds=2.0)
     return World(
         settings=WorkerSettings(node="n1", runtime_dir="", index=0, limits=limits),
         current=Current(View()),
         live=Live(),
-        engine=PureEngine(),
+        engine=engine or PureEngine(),
         dialer=dialer or Dialer(resolver()),
         metrics=WorkerMetrics(),
         chance=random.Random(1),
@@ -276,9 +276,9 @@ async def eventually(condition, describe=lambda: ""):
 
 
 @contextlib.asynccontextmanager
-async def rig(limits=None, dialer=None):
+async def rig(limits=None, dialer=None, engine=None):
     """A worker's parts, introduced to the node's side."""
-    world = make_world(limits, dialer)
+    world = make_world(limits, dialer, engine)
     with tempfile.TemporaryDirectory() as folder:
         endpoint = f"ipc://{folder}/w"
         async with (
@@ -286,12 +286,14 @@ async def rig(limits=None, dialer=None):
             connect(endpoint) as link,
             trio.open_nursery() as nursery,
         ):
+            await nursery.start(world.engine.attend)
+            nursery.start_soon(world.handshakes.attend)
 
-            def admit(sock, gateway):
-                connection.start(nursery, sock, entrance_of(gateway), world)
-                return True
+            def door(gateway):
+                entrance = entrance_of(gateway, express=world.launcher is not None)
+                return connection.Frame(nursery, entrance, world)
 
-            listeners = Listeners(nursery, admit, lambda gateway: connection.shed(gateway.unrouted))
+            listeners = Listeners(nursery, door)
             drained = []
             control = Control(
                 world,

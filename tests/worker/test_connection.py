@@ -33,7 +33,7 @@ class Frame:
             client = socket.create_connection(listener.getsockname())
             server, _ = listener.accept()
         client.settimeout(5)
-        connection.start(self.nursery, server, self.entrance, self.world)
+        connection.Frame(self.nursery, self.entrance, self.world).start(server)
         return client
 
     @property

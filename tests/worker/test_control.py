@@ -319,7 +319,7 @@ async def test_a_node_that_comes_back_is_greeted_before_anything_else(tmp_path):
                 return [unpack((await anext(bus.incoming)).body) for _ in range(count)]
 
     async with connect(endpoint) as link, trio.open_nursery() as nursery:
-        listeners = Listeners(nursery, lambda *_: False, lambda _: None)
+        listeners = Listeners(nursery, lambda _: None)
         control = Control(
             world, workshop(world), listeners, pid=1, incarnation="i", drain=lambda _: None
         )

@@ -28,19 +28,27 @@ def view_of(*ports, gateway="mgw"):
     return View(gateways=gateways)
 
 
+class Door:
+    def __init__(self, hall, gateway):
+        self.hall, self.gateway = hall, gateway
+
+    def admit(self, sock):
+        if self.hall.admits:
+            sock.close()
+            self.hall.came.append(self.gateway.listener.gateway)
+        return self.hall.admits
+
+    def shed(self):
+        self.hall.shed.append(self.gateway)
+
+
 class Hall:
     """Listeners, and who came in where."""
 
     def __init__(self, nursery):
         self.came, self.shed, self.admits = [], [], True
-        self.listeners = Listeners(nursery, self._admit, self.shed.append)
+        self.listeners = Listeners(nursery, lambda gateway: Door(self, gateway))
         self.clients = []
-
-    def _admit(self, sock, gateway):
-        if self.admits:
-            sock.close()
-            self.came.append(gateway.listener.gateway)
-        return self.admits
 
     def call(self, port):
         self.clients.append(socket.create_connection(("127.0.0.1", port)))

@@ -64,17 +64,19 @@ class Dialer:
         candidates: Sequence[AnyCandidate],
         *,
         connect_timeout_seconds: float | None = None,
+        tried: Sequence[tuple[Candidate, OSError]] = (),
     ) -> tuple[socket.socket, AnyCandidate]:
         """A connected, non-blocking socket and the candidate that it leads to.
 
-        The timeout is per candidate (as Consul's `ConnectTimeout` is per instance). Raises
-        `UpstreamFault` (no_endpoint, dial_refused, dial_timeout) naming every address tried, or
-        `Refused(overload)` when this host has no descriptor, memory or source port left.
+        `tried` are candidates that have failed before. The timeout is per candidate (as Consul's
+        `ConnectTimeout` is per instance). Raises `UpstreamFault` (no_endpoint, dial_refused,
+        dial_timeout) naming every address tried, or `Refused(overload)` when this host has no
+        descriptor, memory or source port left.
         """
         seconds = (
             self._timeout_seconds if connect_timeout_seconds is None else connect_timeout_seconds
         )
-        attempts: list[Attempt] = []
+        attempts = [failed(_place(earlier.host, earlier), error) for earlier, error in tried]
         for candidate in candidates:
             sock = await self._try(candidate, trio.current_time() + seconds, attempts)
             if sock is not None:

@@ -1,17 +1,21 @@
 """What a gateway is handed: the accepted connection, and the worker around it.
 
-Belongs here: the two values every gateway kind takes. Never here: behaviour of one kind.
+Belongs here: the values every gateway kind takes. Never here: behaviour of one kind.
 """
 
 import random
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from cluster.reasons import End
+from cluster.routes import Endpoint
 from worker.current import Current
 from worker.dial import Dialer
+from worker.gateways.handshakes import Handshakes
 from worker.live import Entry, Live
-from worker.relay.engine import RelayEngine, RelayLimits
+from worker.relay.engine import Launcher, RelayEngine, RelayLimits
 from worker.settings import WorkerSettings
 from worker.telemetry.metrics import Metrics
 
@@ -29,20 +33,57 @@ class World:
     chance: random.Random
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
+    #: The engine, if it can carry a connection without a task of ours.
+    launcher: Launcher | None = field(init=False)
+    handshakes: Handshakes = field(init=False)
+    relay_limits: RelayLimits = field(init=False)
 
-    @property
-    def relay_limits(self) -> RelayLimits:
+    def __post_init__(self) -> None:
         limits = self.settings.limits
-        return RelayLimits(
-            idle_timeout_seconds=limits.idle_timeout_seconds,
-            max_age_seconds=limits.max_age_seconds,
+        engine = self.engine
+        own = object.__setattr__  # the dataclass is frozen, and these are made of the rest
+        own(self, "launcher", engine if isinstance(engine, Launcher) else None)
+        own(self, "handshakes", Handshakes(limits.handshake_timeout_seconds, self.clock))
+        own(
+            self,
+            "relay_limits",
+            RelayLimits(
+                idle_timeout_seconds=limits.idle_timeout_seconds,
+                max_age_seconds=limits.max_age_seconds,
+            ),
         )
 
 
+class Frame(Protocol):
+    """What a connection without a task asks of the frame around it (`worker.connection`)."""
+
+    def settle(self, inbound: "Inbound", end: End) -> None:
+        """It is over, and its socket is closed: the account."""
+        ...
+
+    def resume(self, inbound: "Inbound", serve: "Serve") -> None:
+        """Go on in a task."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedDial:
+    """An endpoint that was tried already, and what the kernel said."""
+
+    endpoint: Endpoint
+    error: OSError
+
+
+@dataclass(slots=True)
 class Inbound:
     """One accepted connection: its socket and its entry in the register."""
 
     sock: socket.socket
     entry: Entry
     world: World
+    frame: Frame
+    failed: FailedDial | None = None
+
+
+#: A coroutine that carries a connection to its end.
+Serve = Callable[[Inbound], Awaitable[End]]

@@ -30,9 +30,14 @@ async def hello(inbound: Inbound) -> Hello:
         world.metrics.hello_rejected[refused.reject].inc()
         await refuse(inbound.sock, refusal(refused.reject))
         raise
-    world.metrics.hello_seconds.observe(world.clock() - inbound.entry.started)
-    world.metrics.hello_bytes.observe(found.length)
+    count_hello(inbound, found)
     return found
+
+
+def count_hello(inbound: Inbound, hello: Hello) -> None:
+    world = inbound.world
+    world.metrics.hello_seconds.observe(world.clock() - inbound.entry.started)
+    world.metrics.hello_bytes.observe(hello.length)
 
 
 async def no_route(inbound: Inbound, server_name: str) -> Refused:
@@ -47,20 +52,27 @@ async def dial(
     inbound: Inbound, endpoints: tuple[Endpoint, ...], connect_timeout_seconds: float
 ) -> tuple[socket.socket, Endpoint]:
     """A connection to one of the healthy endpoints. Raises `Refused` (no_endpoint), `UpstreamFault`."""
-    world = inbound.world
+    world, failed = inbound.world, inbound.failed
     chosen = candidates(endpoints, world.chance)
     if not chosen:
         raise Refused(End.NO_ENDPOINT, f"none of {len(endpoints)} instances is healthy")
+    if failed is not None:
+        chosen = tuple(endpoint for endpoint in chosen if endpoint != failed.endpoint)
     inbound.entry.state = "dial"
     started = world.clock()
     sock, at = await world.dialer.connect(
-        [Address(host=endpoint.address, port=endpoint.port) for endpoint in chosen],
+        [_address(endpoint) for endpoint in chosen],
         connect_timeout_seconds=connect_timeout_seconds,
+        tried=() if failed is None else ((_address(failed.endpoint), failed.error),),
     )
     world.metrics.dial_seconds.observe(world.clock() - started)
     endpoint = next(e for e in chosen if (e.address, e.port) == (at.host, at.port))
     inbound.entry.endpoint = endpoint
     return sock, endpoint
+
+
+def _address(endpoint: Endpoint) -> Address:
+    return Address(host=endpoint.address, port=endpoint.port)
 
 
 async def relay(inbound: Inbound, client: Leg, upstream: Leg) -> End:

@@ -5,15 +5,20 @@ intention means (`cluster.authorize`). Decide, then dial: `leave` cannot be call
 """
 
 import socket
+from functools import partial
+
+import trio
 
 from cluster.authorize import Permit, authorize
-from cluster.errors import Refused
+from cluster.errors import Ended, Refused
 from cluster.reasons import End
-from worker.gateways import steps
+from worker.gateways import express, steps
 from worker.gateways.inbound import Inbound
 from worker.net.leg import Leg, PlainLeg
-from worker.tls.handshake import accept, connect
+from worker.net.refuse import refuse
+from worker.tls.handshake import accept, connect, handshake_timeout
 from worker.tls.leg import TlsLeg
+from worker.tls.stepping import server_handshake
 from worker.view.contexts import Origination
 from worker.view.view import TerminatingTarget, TerminatingView
 
@@ -27,8 +32,79 @@ async def serve(inbound: Inbound, view: TerminatingView) -> End:
     inbound.entry.routed(target.service, hello.server_name, target.meters)
     client = await _accept(inbound, target)
     permit = _permit(inbound, client, target)
+    return await _go_on(inbound, permit, client, target)
+
+
+async def _go_on(
+    inbound: Inbound, permit: Permit, client: TlsLeg, target: TerminatingTarget
+) -> End:
     upstream = await _leave(permit, inbound, target)
     return await steps.relay(inbound, client, upstream)
+
+
+def serve_at_once(inbound: Inbound, view: TerminatingView) -> bool:
+    """The same, with a task only where one is needed; False if that is at the very beginning."""
+    hello = express.hello(inbound)
+    target = view.table.find(hello.server_name) if hello else None
+    if hello is None or target is None:
+        return False
+    inbound.entry.routed(target.service, hello.server_name, target.meters)
+    steps.count_hello(inbound, hello)
+    inbound.entry.state = "handshake"
+    caller = _Caller(inbound, target)
+    inbound.entry.on_end(caller.ended)
+    inbound.world.handshakes.begin(caller)
+    return True
+
+
+class _Caller:
+    """A caller whose handshake is under way without a task."""
+
+    __slots__ = ("_inbound", "_started", "_target", "handshake")
+
+    def __init__(self, inbound: Inbound, target: TerminatingTarget) -> None:
+        self.handshake = server_handshake(inbound.sock, target.tls.context)
+        self._inbound = inbound
+        self._target = target
+        self._started = inbound.world.clock()
+
+    def done(self) -> None:
+        """Decide, then dial."""
+        inbound, target = self._inbound, self._target
+        world = inbound.world
+        world.metrics.handshake_seconds.observe(world.clock() - self._started)
+        client = self.handshake.leg()
+        try:
+            permit = _permit(inbound, client, target)
+        except Ended as ended:
+            return inbound.frame.resume(inbound, partial(_end, ended))
+        go_on = partial(_go_on, permit=permit, client=client, target=target)
+        if target.origination or not express.launch(inbound, client, target, go_on):
+            inbound.frame.resume(inbound, go_on)
+
+    def failed(self, error: Exception) -> None:
+        self._inbound.frame.resume(self._inbound, partial(_turn_away, error))
+
+    def too_slow(self) -> None:
+        seconds = self._inbound.world.settings.limits.handshake_timeout_seconds
+        self._inbound.frame.resume(self._inbound, partial(_end, handshake_timeout(seconds)))
+
+    def ended(self) -> None:
+        """Somebody ended this connection: its frame does the rest, and knows why."""
+        self._inbound.world.handshakes.forget(self)
+        self._inbound.frame.resume(self._inbound, partial(_end, Refused(End.INTERNAL)))
+
+
+async def _end(error: Exception, _: Inbound) -> End:
+    await trio.lowlevel.checkpoint()
+    raise error
+
+
+async def _turn_away(error: Exception, inbound: Inbound) -> End:
+    """The alert has been sent: let it be read."""
+    if isinstance(error, Ended):
+        await refuse(inbound.sock, b"")
+    raise error
 
 
 async def _accept(inbound: Inbound, target: TerminatingTarget) -> TlsLeg:

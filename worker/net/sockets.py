@@ -8,6 +8,7 @@ there and cost nothing per connection.
 """
 
 import socket
+import struct
 
 from cluster.errors import LockgateError
 
@@ -18,6 +19,11 @@ DEFAULT_BACKLOG = 4096
 _KEEPALIVE_IDLE_SECONDS = 60
 _KEEPALIVE_INTERVAL_SECONDS = 15
 _KEEPALIVE_PROBES = 4
+
+#: `struct sockaddr_in` and `struct sockaddr_in6` (ip(7), ipv6(7)): family, port, address; in between the
+#: second has a flow label, and behind it a scope.
+_SOCKADDR_IN = struct.Struct("=HH4s8x")
+_SOCKADDR_IN6 = struct.Struct("=HHI16sI")
 
 
 class ListenError(LockgateError):
@@ -77,6 +83,20 @@ def outbound_socket(family: int) -> socket.socket:
 def _set_options(sock: socket.socket) -> None:
     for option in STREAM_OPTIONS:
         sock.setsockopt(*option)
+
+
+def packed_address(host: str, port: int) -> bytes | None:
+    """The `sockaddr` of an IP literal, as connect(2) reads it; None for a name, or an address with a zone."""
+    try:
+        if ":" in host:
+            return _SOCKADDR_IN6.pack(
+                socket.AF_INET6, socket.htons(port), 0, socket.inet_pton(socket.AF_INET6, host), 0
+            )
+        return _SOCKADDR_IN.pack(
+            socket.AF_INET, socket.htons(port), socket.inet_pton(socket.AF_INET, host)
+        )
+    except (OSError, ValueError):  # ValueError: a null character in the text
+        return None
 
 
 def address_text(host: str, port: int) -> str:

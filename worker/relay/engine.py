@@ -16,9 +16,9 @@ Belongs here: the contract and its values. Never here: a socket.
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import trio
 
@@ -114,4 +114,52 @@ class RelayEngine(Protocol):
 
     async def run(self, client: Leg, upstream: Leg, flow: Flow, limits: RelayLimits) -> End:
         """Carry bytes until the flow is over; which of the endings it was."""
+        ...
+
+
+#: A histogram: how many in each bucket (the last is above all bounds), and the sum in seconds.
+Times = tuple[Sequence[int], float]
+
+
+class Launch(Protocol):
+    """A flow that `Launcher.launch` has taken, as its `on_over` gets it."""
+
+    @property
+    def end(self) -> End | None:
+        """How it ended; None if it was killed (`Flow.killed`), or if there was no flow: see `dial_error`."""
+        ...
+
+    @property
+    def dial_error(self) -> int:
+        """The errno of a dial that failed, else 0; the client's descriptor is the caller's again then."""
+        ...
+
+
+@runtime_checkable
+class Launcher(Protocol):
+    """An engine that can carry a connection without a task of the caller's."""
+
+    def launch(
+        self,
+        client: int,
+        client_ssl: int,
+        address: bytes,
+        *,
+        dial_seconds: float,
+        elapsed_seconds: float,
+        flow: Flow,
+        limits: RelayLimits,
+        on_over: Callable[[Launch], object],
+        keep: object,
+    ) -> None:
+        """Connect to `address` (a `sockaddr`) in at most `dial_seconds`, then carry, then close both.
+
+        `client` is the client's descriptor, which is the engine's from now on; `client_ssl` the address
+        of the OpenSSL connection on it, which `keep` keeps alive, or 0. `on_over` is called once, on
+        the trio thread: not before this returns. `elapsed_seconds` is what it took so far, for `times`.
+        """
+        ...
+
+    def times(self) -> tuple[Times, Times]:
+        """How long dials took, and set-ups as a whole, since the start."""
         ...

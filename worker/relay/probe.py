@@ -9,6 +9,7 @@ Belongs here: the choice. Never here: a reason to change horses later.
 """
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import structlog
@@ -19,11 +20,14 @@ from .pure import PureEngine
 log = structlog.get_logger()
 
 
-def choose() -> tuple[RelayEngine, str]:
-    """A new engine, and why it is not the native one: empty if it is."""
+def choose(bounds: Sequence[float] = ()) -> tuple[RelayEngine, str]:
+    """A new engine, and why it is not the native one: empty if it is.
+
+    `bounds` are those of the histograms that a `Launcher` keeps, in seconds.
+    """
     try:
         native = import_module("worker.relay.native")
-        engine: RelayEngine = native.NativeEngine()
+        engine: RelayEngine = native.NativeEngine(bounds)
     except (ImportError, LookupError) as error:
         return PureEngine(), str(error)
     return engine, ""

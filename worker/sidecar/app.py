@@ -49,7 +49,7 @@ from worker.sidecar.known import (
 )
 from worker.sidecar.registration import deregister, register
 from worker.sweeper import sweep
-from worker.telemetry.metrics import Metrics, families
+from worker.telemetry.metrics import SETUP_BUCKETS, Metrics, families
 from worker.view.contexts import ClientContext, Context, ServerContexts
 from worker.view.view import TerminatingView, View
 
@@ -67,7 +67,7 @@ class Sidecar:
         self.api = api
         self.known = Known()
         self.metrics = Metrics()
-        engine, self._why_not_native = choose()
+        engine, self._why_not_native = choose(SETUP_BUCKETS)
         self.world = World(
             settings=WorkerSettings(node=f"sidecar:{config.service}", runtime_dir="", index=0),
             current=Current(View()),
@@ -146,9 +146,8 @@ class Sidecar:
     ) -> None:
         async with trio.open_nursery() as loops:
             for sock, entrance in listeners:
-                admit = partial(_admit, serving, entrance, self.world)
-                shed = partial(connection.shed, entrance.unrouted)
-                loops.start_soon(Acceptor(sock, admit, shed).run)
+                frame = connection.Frame(serving, entrance, self.world)
+                loops.start_soon(Acceptor(sock, frame.admit, frame.shed).run)
 
     async def _serve_inbound(self, inbound: Inbound) -> End:
         assert self.config.listen is not None
@@ -261,13 +260,6 @@ class Sidecar:
 
 def _listen(place: Place) -> socket.socket:
     return listening_socket(place.host, place.port, reuse_port=False)
-
-
-def _admit(
-    serving: trio.Nursery, entrance: connection.Entrance, world: World, sock: socket.socket
-) -> bool:
-    connection.start(serving, sock, entrance, world)
-    return True
 
 
 def _attempt(use: Callable[[Any], None], answer: Any, path: str) -> bool:

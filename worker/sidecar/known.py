@@ -20,6 +20,7 @@ from worker.sidecar.config import SidecarConfig
 from worker.telemetry.metrics import Metrics, ServiceMeters
 from worker.view.contexts import ServerContexts
 from worker.view.view import TerminatingTarget, TerminatingView, View
+from worker.view.ways import Ways
 
 KIND = "sidecar"
 
@@ -117,13 +118,13 @@ def inbound_view(
     if config.listen is None or config.service_address is None:
         return View()
     service = ServiceName(name=config.service)
+    endpoints = (Endpoint(address=config.service_address.host, port=config.service_address.port),)
     target = TerminatingTarget(
         service=service,
         tls=contexts.get(known.leaf, known.bundle),
         origination=None,
-        endpoints=(
-            Endpoint(address=config.service_address.host, port=config.service_address.port),
-        ),
+        endpoints=endpoints,
+        ways=Ways(endpoints),
         connect_timeout_seconds=DEFAULT_CONNECT_TIMEOUT_SECONDS,
         meters=metrics.service(config.service, KIND, config.service),
     )

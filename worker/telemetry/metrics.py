@@ -12,9 +12,11 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 from cluster.messages import Family, Sample
 from cluster.reasons import End, HelloReject, RevocationCause
 from worker.telemetry.decisions import Decisions
+from worker.telemetry.since import Since, Spent
 from worker.telemetry.tally import Count, Counts, Levels, Spreads
 
-_SETUP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+#: Upper bounds in seconds of what it takes to set up a connection.
+SETUP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LIFE_BUCKETS = (0.01, 0.1, 1, 10, 60, 300, 900, 3600, 14400, 86400)
 _HELLO_BUCKETS = (256, 512, 1024, 1500, 2048, 4096, 8192, 16384, 32768)
 
@@ -93,13 +95,15 @@ class Metrics:
         self._add_decisions(registry)
         self._add_process(registry)
         self._meters: dict[tuple[str, str, str], ServiceMeters] = {}
+        self._dials = Since()
+        self._setups = Since()
 
     def _add_setup(self, registry: CollectorRegistry) -> None:
         setup = Spreads(
             "lockgate_setup_duration_seconds",
             "Time from accept to relay, by phase.",
             ("phase",),
-            buckets=_SETUP_BUCKETS,
+            buckets=SETUP_BUCKETS,
             registry=registry,
         )
         self.hello_seconds = setup.labels("hello")
@@ -110,7 +114,7 @@ class Metrics:
         self.upstream_connect_seconds = Spreads(
             "lockgate_upstream_connect_seconds",
             "Time to connect to an endpoint, its TLS included.",
-            buckets=_SETUP_BUCKETS,
+            buckets=SETUP_BUCKETS,
             registry=registry,
         ).labels()
         self.hello_bytes = Spreads(
@@ -153,7 +157,7 @@ class Metrics:
         self.apply_seconds = Histogram(
             "lockgate_snapshot_apply_seconds",
             "Time to check, compile and swap in a snapshot.",
-            buckets=_SETUP_BUCKETS,
+            buckets=SETUP_BUCKETS,
             registry=registry,
         )
         self.loop_lag_seconds = Gauge(
@@ -168,6 +172,13 @@ class Metrics:
             ("worker", "engine"),
             registry=registry,
         )
+
+    def count_launched(self, dials: Spent, setups: Spent) -> None:
+        """What the relay engine has measured of the connections that need no task of ours, so far."""
+        counts, seconds = self._dials.since(dials)
+        self.dial_seconds.add(counts, seconds)
+        self.upstream_connect_seconds.add(counts, seconds)
+        self.total_seconds.add(*self._setups.since(setups))
 
     def service(self, gateway: str, kind: str, service: str) -> ServiceMeters:
         """The handles of a service; the same ones for every snapshot."""

@@ -15,7 +15,6 @@ from cluster.identity import ServiceId
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
 from cluster.routes import (
-    Endpoint,
     GatewayKind,
     Listener,
     OriginationTls,
@@ -36,6 +35,7 @@ from worker.view.view import (
     TerminatingView,
     View,
 )
+from worker.view.ways import Ways
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +97,7 @@ class _Compiler:
         self.snapshot = snapshot
         self.leaves = leaves
         self.endpoints = {made.name: made.endpoints for made in snapshot.endpoints}
+        self.ways = {made.name: Ways(made.endpoints) for made in snapshot.endpoints}
         self.rules = RulesByDestination(snapshot.policy)
         self.terminating = {gateway.name: gateway for gateway in snapshot.terminating}
         self.policies: dict[ServiceName, DestinationPolicy] = {}
@@ -120,6 +121,7 @@ class _Compiler:
                 MeshTarget(
                     service=route.service,
                     endpoints=self.endpoints[route.endpoints],
+                    ways=self.ways[route.endpoints],
                     connect_timeout_seconds=route.connect_timeout_seconds,
                     meters=self.shop.metrics.service(
                         listener.gateway, listener.kind.label, str(route.service)
@@ -135,16 +137,14 @@ class _Compiler:
         entries: list[tuple[str, TerminatingTarget]] = []
         for route in gateway.routes:
             self.policies[route.service] = self.rules.policy(route.service)
-            target = self._target(listener, route, self.endpoints[route.endpoints])
+            target = self._target(listener, route)
             if target is None:
                 self.missing.add(route.service)
             else:
                 entries += [(name, target) for name in route.server_names]
         return NameTable(entries)
 
-    def _target(
-        self, listener: Listener, route: TerminatingRoute, endpoints: tuple[Endpoint, ...]
-    ) -> TerminatingTarget | None:
+    def _target(self, listener: Listener, route: TerminatingRoute) -> TerminatingTarget | None:
         tls = self._server_tls(route)
         if tls is None:
             return None
@@ -152,7 +152,8 @@ class _Compiler:
             service=route.service,
             tls=tls,
             origination=self._origination(route.tls) if route.tls else None,
-            endpoints=endpoints,
+            endpoints=self.endpoints[route.endpoints],
+            ways=self.ways[route.endpoints],
             connect_timeout_seconds=route.connect_timeout_seconds,
             meters=self.shop.metrics.service(
                 listener.gateway, listener.kind.label, str(route.service)

@@ -15,6 +15,7 @@ from cluster.snapshot import Policy, SnapshotId
 from worker.telemetry.metrics import ServiceMeters
 from worker.view.contexts import Origination, ServerTls
 from worker.view.policy import RulesByDestination
+from worker.view.ways import Ways
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class MeshTarget:
 
     service: ServiceName
     endpoints: tuple[Endpoint, ...]
+    ways: Ways
     connect_timeout_seconds: float
     meters: ServiceMeters
 
@@ -35,6 +37,7 @@ class TerminatingTarget:
     tls: ServerTls
     origination: Origination | None
     endpoints: tuple[Endpoint, ...]
+    ways: Ways
     connect_timeout_seconds: float
     meters: ServiceMeters
 

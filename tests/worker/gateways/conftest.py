@@ -6,6 +6,7 @@ import ssl
 import pytest
 import trio
 
+from tests.fakes.engines import ENGINES
 from tests.fakes.pki import Pki, client_context
 from tests.fakes.rig import PATIENCE_SECONDS, exchange, rig, sni, tls_client
 from worker.settings import Limits
@@ -40,9 +41,10 @@ def client_hello(server_name):
     return outgoing.read()
 
 
-@pytest.fixture
-async def node():
-    async with rig(QUICK) as made:
+@pytest.fixture(params=sorted(ENGINES))
+async def node(request):
+    """With the native engine, what is common goes without a task; everything must look the same."""
+    async with rig(QUICK, engine=ENGINES[request.param]()) as made:
         yield made
 
 

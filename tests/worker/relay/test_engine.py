@@ -1,7 +1,7 @@
 """The values of the engine contract: counters, the kill switch, and the choice of an engine."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 from cluster.reasons import End
 from worker.relay.engine import Flow
@@ -41,13 +41,13 @@ def test_without_the_extension_the_pure_engine_is_chosen(monkeypatch):
 
 def test_the_extension_is_preferred(monkeypatch):
     native = ModuleType("worker.relay.native")
-    native.NativeEngine = type("NativeEngine", (), {"name": "native"})
+    native.NativeEngine = lambda bounds: SimpleNamespace(name="native")
     monkeypatch.setitem(sys.modules, "worker.relay.native", native)
     assert choose()[0].name == "native"
 
 
 def test_a_library_without_the_functions_is_no_reason_to_fail(monkeypatch):
-    def lacking():
+    def lacking(bounds):
         raise FunctionMissing("no such function in OpenSSL 9: SSL_read")
 
     native = ModuleType("worker.relay.native")

@@ -36,7 +36,7 @@ cdef enum:
     CLIENT = 0
     UPSTREAM = 1
 
-# How a flow is over; RUNNING while it is not. `worker.relay.native.engine` knows the same numbers.
+# How a flow is over; RUNNING while it is not. `ENDS` in `_loop` is in the same order.
 cdef enum:
     RUNNING = 0
     FINISHED = 1

@@ -11,7 +11,7 @@ from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 
-from worker.relay.native._flow cimport CLIENT, UPSTREAM, Flow
+from worker.relay.native._flow cimport CLIENT, DIAL_FAILED, UPSTREAM, Flow
 from worker.relay.native._kernel cimport (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
@@ -50,7 +50,24 @@ from worker.relay.native._thread cimport (
 )
 from worker.relay.native._timers cimport heap_free
 
+from cluster.reasons import End
+
+#: By the outcomes of `_flow.pxd`. Nobody but us stops a flow, and who did knows why.
+cdef tuple ENDS = (
+    None,
+    End.FINISHED,
+    End.CLIENT_RESET,
+    End.UPSTREAM_RESET,
+    End.IDLE_TIMEOUT,
+    End.MAX_AGE,
+    None,
+    None,
+    End.OVERLOAD,
+)
+
+
 cdef class Loop
+
 
 cdef class Ticket:
     """One flow in the loop's care. `on_over(ticket)` is for whoever reaps; `keep` is kept alive till then."""
@@ -62,8 +79,8 @@ cdef class Ticket:
     cdef readonly object keep
     cdef object counters
     cdef object address
-    cdef readonly int outcome  #: one of the numbers in `_flow.pxd`; 0 while it runs
-    cdef readonly int error    #: the errno of a dial that failed
+    cdef readonly object end      #: how the flow ended; None if it was stopped, or never began
+    cdef readonly int dial_error  #: the errno of a dial that failed
 
     def stop(self):
         """Ask for its end; harmless at any time, and a second time."""
@@ -193,7 +210,7 @@ cdef class Loop:
         """Connect to `address` (a sockaddr) within `dial_ns`, then carry. A Ticket.
 
         Both descriptors are the loop's: closed at the end, in order or by a reset; but if the dial
-        fails (outcome 7, `error`), the client's is the caller's again, and nothing was read from it.
+        fails (`dial_error`), the client's is the caller's again, and nothing was read from it.
         `elapsed` seconds have passed since the accept, for the account of set-up times.
         """
         cdef Ticket ticket = self._new(
@@ -248,8 +265,8 @@ cdef class Loop:
         while flow != NULL:
             following = flow.next_done
             ticket = <Ticket>flow.ticket
-            ticket.outcome = flow.outcome
-            ticket.error = flow.error
+            ticket.end = ENDS[flow.outcome]
+            ticket.dial_error = flow.error if flow.outcome == DIAL_FAILED else 0
             ticket.flow = NULL
             free(flow)
             over.append(ticket)

@@ -15,26 +15,12 @@ import trio
 from cluster.reasons import End
 from worker.net.leg import Leg
 from worker.net.sockets import STREAM_OPTIONS
-from worker.relay.engine import Flow, RelayLimits
+from worker.relay.engine import Flow, Launch, RelayLimits, Times
 from worker.relay.native._loop import Loop, Ticket
 from worker.tls.openssl import function_addresses
 
 _SCRATCH_BYTES = 256 * 1024
 _FUNCTIONS = ("SSL_read", "SSL_write", "SSL_shutdown", "SSL_get_error", "ERR_clear_error")
-
-#: By the numbers of `_flow.pxd`; None where the number alone does not say it.
-ENDS: tuple[End | None, ...] = (
-    None,
-    End.FINISHED,
-    End.CLIENT_RESET,
-    End.UPSTREAM_RESET,
-    End.IDLE_TIMEOUT,
-    End.MAX_AGE,
-    None,  # stopped: `Flow.killed` says why
-    None,  # the dial failed: `Ticket.error` says why
-    End.OVERLOAD,
-)
-STOPPED, DIAL_FAILED = 6, 7
 
 
 class NativeEngine:
@@ -51,7 +37,7 @@ class NativeEngine:
         )
         self._limits = RelayLimits()
         self._numbers = _numbers(self._limits)
-        self.times = self._loop.times
+        self.times: Callable[[], tuple[Times, Times]] = self._loop.times
 
     async def attend(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -99,17 +85,17 @@ class NativeEngine:
             upstream.sock.fileno(),
             upstream.ssl_address(),
             flow.counters,
-            *self._as_numbers(limits),
+            *_numbers(limits),
             over,
             (client, upstream),
         )
         flow.attach(ticket.stop)
         await trio.lowlevel.wait_task_rescheduled(cancel)
         flow.detach()
-        end = ENDS[ticket.outcome] or flow.killed
+        end = ticket.end or flow.killed
         if end is None:
             await trio.lowlevel.checkpoint_if_cancelled()
-            raise AssertionError(f"a flow ended by itself with outcome {ticket.outcome}")
+            raise AssertionError("a flow was stopped by nobody")
         return end
 
     def launch(
@@ -122,14 +108,12 @@ class NativeEngine:
         elapsed_seconds: float,
         flow: Flow,
         limits: RelayLimits,
-        on_over: Callable[[Ticket], object],
+        on_over: Callable[[Launch], object],
         keep: object,
     ) -> None:
-        """Connect the client's descriptor to `address` and carry; `on_over(ticket)` once it is over.
-
-        The descriptor is the engine's from now on, except if the dial fails: see `Loop.dial`. What
-        `keep` holds lives until then, and is in `ticket.keep`.
-        """
+        """See `worker.relay.engine.Launcher`."""
+        if limits is not self._limits:
+            self._limits, self._numbers = limits, _numbers(limits)
         ticket = self._loop.dial(
             client,
             client_ssl,
@@ -137,17 +121,11 @@ class NativeEngine:
             round(dial_seconds * 1e9),
             elapsed_seconds,
             flow.counters,
-            *self._as_numbers(limits),
+            *self._numbers,
             on_over,
             keep,
         )
         flow.attach(ticket.stop)
-
-    def _as_numbers(self, limits: RelayLimits) -> tuple[int, int, int]:
-        """Nanoseconds and bytes; a worker has one set of limits for all its flows."""
-        if limits is not self._limits:
-            self._limits, self._numbers = limits, _numbers(limits)
-        return self._numbers
 
 
 def _numbers(limits: RelayLimits) -> tuple[int, int, int]:

@@ -1,0 +1,19 @@
+"""The relay engines that this machine can run, by name: always the pure one, the native one if built."""
+
+import importlib.util
+from functools import partial
+
+from worker.relay.pure import PureEngine
+from worker.telemetry.metrics import SETUP_BUCKETS
+
+
+def engines():
+    found = {"pure": PureEngine}
+    if importlib.util.find_spec("worker.relay.native._loop"):
+        from worker.relay.native import NativeEngine
+
+        found["native"] = partial(NativeEngine, SETUP_BUCKETS)
+    return found
+
+
+ENGINES = engines()
