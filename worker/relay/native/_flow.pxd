@@ -78,9 +78,10 @@ cdef struct Flow:
     uint8_t dialling
     uint8_t owns       # the descriptors are ours to close
     uint8_t queued     # it is in the loop's list of flows to be served
-    uint8_t posted     # it is in the inbox
-    uint8_t handed_over # the Python side may free it
+    uint8_t posted     # it is in the inbox; guarded by the loop's mutex
+    uint8_t handed_over # the Python side may free it; guarded by the loop's mutex
     uint8_t stop       # asked to stop; guarded by the loop's mutex
+    uint8_t stopping   # the same, as the loop has heard of it
     uint8_t begun
     int address_bytes
     const char *address # where to dial; the ticket keeps it alive
@@ -89,7 +90,8 @@ cdef struct Flow:
     Flow *previous     # of all that are carried
     Flow *next
     Flow *next_ready
-    Flow *next_posted
+    Flow *next_posted  # in the inbox; guarded by the loop's mutex
+    Flow *next_taken   # out of the inbox
     Flow *next_done
     void *ticket       # the Python object that stands for it
 

@@ -146,7 +146,7 @@ cdef inline void *loop_run(void *argument) noexcept nogil:
     """The thread: wait, serve what is ready, end what is due, exchange with Python, and again."""
     cdef State *state = <State *>argument
     cdef epoll_event events[EVENTS_AT_ONCE]
-    cdef Flow *posted
+    cdef Flow *taken
     cdef int count
     while True:
         count = epoll_wait(state.epoll, events, EVENTS_AT_ONCE, _patience(state))
@@ -154,11 +154,11 @@ cdef inline void *loop_run(void *argument) noexcept nogil:
         _note(state, events, count)
         _serve(state)
         _expire(state)
-        posted = _exchange(state)
+        taken = _exchange(state)
         if state.leaving:
-            _let_go(state, posted)
+            _let_go(state, taken)
             return NULL
-        _take(state, posted)
+        _take(state, taken)
 
 
 cdef inline int _patience(State *state) noexcept nogil:
@@ -381,30 +381,34 @@ cdef inline void _close(int fd, bint cut) noexcept nogil:
 
 cdef inline Flow *_exchange(State *state) noexcept nogil:
     """Hand over what is finished, and take what was posted; go to sleep if there is nothing at all."""
-    cdef Flow *posted
+    cdef Flow *taken
     cdef bint tell
     pthread_mutex_lock(&state.mutex)
-    posted = _posted(state)
+    taken = _posted(state)
     tell = _publish(state)
     state.leaving = state.stopping
-    state.busy = posted != NULL or state.ready_first != NULL
+    state.busy = taken != NULL or state.ready_first != NULL
     state.asleep = not state.busy
     pthread_mutex_unlock(&state.mutex)
     if tell:
         loop_signal(state.told)
-    return posted
+    return taken
 
 
 cdef inline Flow *_posted(State *state) noexcept nogil:
-    """The inbox without the flows that ended meanwhile: those go to Python in this very turn."""
+    """The inbox without the flows that ended meanwhile: those go to Python in this very turn.
+
+    What is taken has a list of its own, as Python may post the same flow again at once, to stop it.
+    """
     cdef Flow *flow = state.inbox_first
     cdef Flow *first = NULL
     cdef Flow **end = &first
     while flow != NULL:
         flow.posted = False
+        flow.stopping = flow.stop
         if flow.outcome == RUNNING:
             end[0] = flow
-            end = &flow.next_posted
+            end = &flow.next_taken
         flow = flow.next_posted
     end[0] = NULL
     state.inbox_first = state.inbox_last = NULL
@@ -436,14 +440,14 @@ cdef inline void loop_signal(int fd) noexcept nogil:
         pass
 
 
-cdef inline void _take(State *state, Flow *posted) noexcept nogil:
-    cdef Flow *flow = posted
+cdef inline void _take(State *state, Flow *taken) noexcept nogil:
+    cdef Flow *flow = taken
     cdef Flow *following
     while flow != NULL:
-        following = flow.next_posted
+        following = flow.next_taken
         if not flow.begun:
             _begin(state, flow)
-        elif flow.stop and flow.outcome == RUNNING:
+        elif flow.stopping and flow.outcome == RUNNING:
             _end(state, flow, STOPPED)
         flow = following
 
@@ -459,7 +463,7 @@ cdef inline void _begin(State *state, Flow *flow) noexcept nogil:
         state.all.previous = flow
     state.all = flow
     state.carried += 1
-    if flow.stop:
+    if flow.stopping:
         flow.outcome = STOPPED
     elif flow.address != NULL:
         _dial(state, flow)
@@ -511,14 +515,14 @@ cdef inline bint _watch(State *state, Flow *flow) noexcept nogil:
     return True
 
 
-cdef inline void _let_go(State *state, Flow *posted) noexcept nogil:
+cdef inline void _let_go(State *state, Flow *taken) noexcept nogil:
     """The end of the thread: every flow is stopped and handed over."""
-    cdef Flow *flow = posted
+    cdef Flow *flow = taken
     cdef bint tell
     while flow != NULL:
-        flow.stop = True
-        flow = flow.next_posted
-    _take(state, posted)
+        flow.stopping = True
+        flow = flow.next_taken
+    _take(state, taken)
     while state.all != NULL:
         _end(state, state.all, STOPPED)
     pthread_mutex_lock(&state.mutex)
