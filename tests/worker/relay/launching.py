@@ -74,12 +74,14 @@ class Upstream:
         self._sock = trio.socket.from_stdlib_socket(
             socket.create_server(("127.0.0.1", 0), backlog=backlog)
         )
+        self._peers = []
         self.address = packed_address("127.0.0.1", self._sock.getsockname()[1])
 
     async def accept(self):
         with trio.fail_after(PATIENCE_SECONDS):
             sock, _ = await self._sock.accept()
-        return PlainPeer(socket.socket(fileno=sock.detach()))
+        self._peers.append(PlainPeer(socket.socket(fileno=sock.detach())))
+        return self._peers[-1]
 
     async def serve(self, handle):
         """`await handle(peer)` for each that calls; resets are the peer's affair."""
@@ -97,6 +99,9 @@ class Upstream:
                 peers.start_soon(one, await self.accept())
 
     def close(self):
+        """And all that it accepted."""
+        for peer in self._peers:
+            peer.close()
         self._sock.close()
 
 

@@ -266,6 +266,8 @@ cdef inline bint _dialled(State *state, Flow *flow) noexcept nogil:
         return False
     flow.dialling = False
     flow.last_moved = state.tools.now
+    if flow.idle_limit and flow.last_moved + flow.idle_limit < flow.timer.due:
+        _schedule(state, flow)  # else it is looked at when the dial would have been due
     _observe(state, &state.dials, <double>(_clock() - flow.began) / SECOND)
     _observe(state, &state.setups, <double>(_clock() - flow.began) / SECOND + flow.elapsed)
     return True
