@@ -1,6 +1,6 @@
-"""Builds the native relay loop, if this machine can; everything else is in pyproject.toml.
+"""Builds the native relay loop and the accept call, if this machine can; everything else is in pyproject.toml.
 
-The extension is optional: without a C compiler the install succeeds, and `lockgate --version` and each
+The extensions are optional: without a C compiler the install succeeds, and `lockgate --version` and each
 worker say that they run the pure Python engine.
 `LOCKGATE_NATIVE_FLAGS` holds compiler and linker flags for special builds (`make sanitize`).
 """
@@ -13,7 +13,6 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 FLAGS = os.environ.get("LOCKGATE_NATIVE_FLAGS", "").split()
-NATIVE = "worker/relay/native"
 
 
 class BuildNative(build_ext):
@@ -28,14 +27,20 @@ class BuildNative(build_ext):
         super().run()
 
 
-relay_loop = Extension(
-    "worker.relay.native._loop",
-    [f"{NATIVE}/_loop.pyx"],
-    depends=sorted(glob(f"{NATIVE}/*.pxd")),
-    extra_compile_args=["-O2", "-std=c11", "-Wall", "-Wextra", *FLAGS],
-    extra_link_args=FLAGS,
-    define_macros=[("_GNU_SOURCE", "1")],
-    optional=True,
-)
+def native(folder: str, name: str) -> Extension:
+    """One module of C made of `folder/name.pyx` and the headers beside it."""
+    return Extension(
+        f"{folder.replace('/', '.')}.{name}",
+        [f"{folder}/{name}.pyx"],
+        depends=sorted(glob(f"{folder}/*.pxd")),
+        extra_compile_args=["-O2", "-std=c11", "-Wall", "-Wextra", *FLAGS],
+        extra_link_args=FLAGS,
+        define_macros=[("_GNU_SOURCE", "1")],
+        optional=True,
+    )
 
-setup(ext_modules=[relay_loop], cmdclass={"build_ext": BuildNative})
+
+setup(
+    ext_modules=[native("worker/relay/native", "_loop"), native("worker/arrival", "_quick")],
+    cmdclass={"build_ext": BuildNative},
+)

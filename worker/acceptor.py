@@ -13,6 +13,7 @@ from enum import Enum, auto, unique
 import structlog
 import trio
 
+from worker.arrival import Accept, Arrival, accept
 from worker.net.leg import reset
 
 log = structlog.get_logger()
@@ -41,7 +42,7 @@ _MOST_BATCHES = 4096 // _BATCH
 _PAUSE_SECONDS = 0.1
 
 #: Starts serving a connection; False says that it is to be shed.
-Admit = Callable[[socket.socket], bool]
+Admit = Callable[[Arrival], bool]
 
 
 @unique
@@ -56,8 +57,16 @@ class Batch(Enum):
 class Acceptor:
     """Accepts from `sock` (non-blocking) for as long as `run` runs. `shed` is called for each one refused."""
 
-    def __init__(self, sock: socket.socket, admit: Admit, shed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        admit: Admit,
+        shed: Callable[[], None],
+        *,
+        accept: Accept = accept,
+    ) -> None:
         self.sock = sock
+        self._accept = accept
         self._admit = admit
         self._shed = shed
         self._spare = _spare_descriptor()
@@ -88,30 +97,22 @@ class Acceptor:
         until = trio.current_time() + _BATCH_SECONDS
         for _ in range(_BATCH):
             try:
-                client = self._accept()
-            except BlockingIOError:
-                return Batch.EMPTY
+                arrival = self._accept(self.sock)
             except OSError as error:
+                if error.errno in _DEAD_IN_QUEUE:
+                    continue
                 if error.errno not in _OVERLOADED:
                     raise
                 self._overloaded(error)
                 return Batch.OVERLOADED
-            if client is not None:
-                self._recovered()
-                if not self._admit(client):
-                    self._refuse(client)
+            if arrival is None:
+                return Batch.EMPTY
+            self._recovered()
+            if not self._admit(arrival):
+                self._refuse(arrival)
             if trio.current_time() > until:
                 break
         return Batch.FULL
-
-    def _accept(self) -> socket.socket | None:
-        """The next connection, None for one that died while it waited. Raises OSError."""
-        try:
-            return self.sock.accept()[0]
-        except OSError as error:
-            if error.errno not in _DEAD_IN_QUEUE:
-                raise
-            return None
 
     def _recovered(self) -> None:
         if self._is_overloaded:
@@ -130,15 +131,16 @@ class Acceptor:
     def _shed_batch(self) -> None:
         for _ in range(_BATCH):
             try:
-                client = self._accept()
+                arrival = self._accept(self.sock)
             except OSError:
-                return  # nobody waits any more, or the spare descriptor was not what is lacking
-            if client is not None:
-                self._refuse(client)
+                return  # the spare descriptor was not what is lacking
+            if arrival is None:
+                return
+            self._refuse(arrival)
 
-    def _refuse(self, client: socket.socket) -> None:
+    def _refuse(self, arrival: Arrival) -> None:
         self._shed()
-        reset(client)
+        reset(socket.socket(fileno=arrival[0]))
 
     def _drop_spare(self) -> bool:
         spare, self._spare = self._spare, None

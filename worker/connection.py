@@ -4,8 +4,6 @@ Belongs here: what is true of each connection, whatever the gateway kind. Never 
 the only place where an exception becomes an ending.
 """
 
-import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -13,7 +11,8 @@ import trio
 
 from cluster.errors import Ended
 from cluster.reasons import End
-from worker.gateways.inbound import Inbound, Serve, World
+from worker.arrival import Arrival
+from worker.gateways.inbound import Inbound, Serve, ServeAtOnce, World
 from worker.live import Entry, Live
 from worker.net.leg import reset
 from worker.telemetry.metrics import ServiceMeters
@@ -49,7 +48,7 @@ class Entrance:
     kind: str
     unrouted: ServiceMeters
     serve: Serve
-    serve_at_once: Callable[[Inbound], bool] | None = None
+    serve_at_once: ServeAtOnce | None = None
 
 
 class Frame:
@@ -62,12 +61,12 @@ class Frame:
         self._entrance = entrance
         self._world = world
 
-    def admit(self, sock: socket.socket) -> bool:
+    def admit(self, arrival: Arrival) -> bool:
         """Carry an accepted connection; False says that there are too many, and it is to be shed."""
         limit = self._world.settings.limits.max_connections
         if limit is not None and len(self._world.live) >= limit:
             return False
-        self.start(sock)
+        self.start(*arrival)
         return True
 
     def shed(self) -> None:
@@ -75,9 +74,8 @@ class Frame:
         self._entrance.unrouted.opened.inc()
         self._entrance.unrouted.closed(End.OVERLOAD).inc()
 
-    def start(self, sock: socket.socket) -> None:
+    def start(self, descriptor: int, server_name: str | None = None, hello_bytes: int = 0) -> None:
         """Carry an accepted connection; it is in the register before this returns."""
-        sock.setblocking(False)
         entrance, world = self._entrance, self._world
         entry = world.live.add(
             gateway=entrance.gateway,
@@ -85,14 +83,17 @@ class Frame:
             generation=world.current.view.generation,
             started=world.clock(),
         )
-        inbound = Inbound(sock, entry, world, self)
-        if entrance.serve_at_once is None or not self._served(entrance.serve_at_once, inbound):
+        inbound = Inbound(descriptor, entry, world, self)
+        if server_name is None or not self._served(inbound, server_name, hello_bytes):
             self.resume(inbound, entrance.serve)
 
-    def _served(self, serve_at_once: Callable[[Inbound], bool], inbound: Inbound) -> bool:
+    def _served(self, inbound: Inbound, server_name: str, hello_bytes: int) -> bool:
         """Whether no task is needed: a bug must cost this connection only, and not the accept loop."""
+        serve_at_once = self._entrance.serve_at_once
+        if serve_at_once is None:
+            return False
         try:
-            return serve_at_once(inbound)
+            return serve_at_once(inbound, server_name, hello_bytes)
         except Exception:
             _log_bug(inbound.entry)
             self._close(inbound, End.INTERNAL)

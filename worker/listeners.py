@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from worker.acceptor import Acceptor
+from worker.arrival import Arrival
 from worker.descriptors import Slot
 from worker.view.view import GatewayView, View
 
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 class Door(Protocol):
     """Where the connections of one gateway come in."""
 
-    def admit(self, sock: socket.socket) -> bool:
+    def admit(self, arrival: Arrival) -> bool:
         """Start serving; False says that there are too many, and it is to be shed."""
         ...
 
@@ -102,9 +103,9 @@ class Listeners:
     def _start(self, slot: Slot, sock: socket.socket) -> None:
         place = _place(slot)
 
-        def admit(client: socket.socket) -> bool:
+        def admit(arrival: Arrival) -> bool:
             door = self._doors.get(place)
-            return door is not None and door.admit(client)
+            return door is not None and door.admit(arrival)
 
         def shed() -> None:
             if door := self._doors.get(place):

@@ -10,6 +10,7 @@ import trio
 
 from tests.fakes.rig import eventually
 from worker.acceptor import Acceptor, Batch
+from worker.arrival import accept
 from worker.net.sockets import listening_socket
 
 
@@ -22,10 +23,10 @@ class Door:
         self.admitted, self.shed, self.limit = [], 0, limit
         self.acceptor = Acceptor(self.sock, self._admit, self._count)
 
-    def _admit(self, client):
+    def _admit(self, arrival):
         if self.limit is not None and len(self.admitted) >= self.limit:
             return False
-        self.admitted.append(client)
+        self.admitted.append(socket.socket(fileno=arrival[0]))
         return True
 
     def _count(self):
@@ -96,14 +97,13 @@ async def test_a_connection_that_died_in_the_queue_costs_nobody_else(make_door, 
     door = make_door()
     failures = [OSError(errno.ECONNABORTED, "x"), OSError(errno.ENETUNREACH, "x")]
 
-    class Flaky:
-        def accept(self):
-            if failures:
-                raise failures.pop()
-            return door.sock.accept()
+    def flaky(listening):
+        if failures:
+            raise failures.pop()
+        return accept(listening)
 
     clients(door, 1)
-    door.acceptor.sock = Flaky()
+    door.acceptor._accept = flaky
     assert door.acceptor.accept_batch() is Batch.EMPTY
     assert len(door.admitted) == 1
     door.acceptor._drop_spare()

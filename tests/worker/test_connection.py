@@ -33,7 +33,7 @@ class Frame:
             client = socket.create_connection(listener.getsockname())
             server, _ = listener.accept()
         client.settimeout(5)
-        connection.Frame(self.nursery, self.entrance, self.world).start(server)
+        connection.Frame(self.nursery, self.entrance, self.world).start(server.detach())
         return client
 
     @property

@@ -32,9 +32,9 @@ class Door:
     def __init__(self, hall, gateway):
         self.hall, self.gateway = hall, gateway
 
-    def admit(self, sock):
+    def admit(self, arrival):
         if self.hall.admits:
-            sock.close()
+            os.close(arrival[0])
             self.hall.came.append(self.gateway.listener.gateway)
         return self.hall.admits
 

@@ -74,16 +74,44 @@ class FailedDial:
     error: OSError
 
 
-@dataclass(slots=True)
 class Inbound:
-    """One accepted connection: its socket and its entry in the register."""
+    """One accepted connection: its descriptor and its entry in the register.
 
-    sock: socket.socket
-    entry: Entry
-    world: World
-    frame: Frame
-    failed: FailedDial | None = None
+    Whoever closes it uses `sock`, which is made when it is first asked for; after `give_away` the
+    descriptor is somebody else's, and `take_back` makes it ours again.
+    """
 
+    __slots__ = ("_sock", "descriptor", "entry", "failed", "frame", "world")
+
+    def __init__(self, descriptor: int, entry: Entry, world: World, frame: Frame) -> None:
+        self.descriptor = descriptor
+        self.entry = entry
+        self.world = world
+        self.frame = frame
+        self.failed: FailedDial | None = None
+        self._sock: socket.socket | None = None
+
+    @property
+    def sock(self) -> socket.socket:
+        """The connection as a socket, non-blocking."""
+        if self._sock is None:
+            self._sock = socket.socket(fileno=self.descriptor)
+            self._sock.setblocking(False)
+        return self._sock
+
+    def give_away(self) -> None:
+        """Somebody else closes the descriptor."""
+        if self._sock is not None:
+            self._sock.detach()
+
+    def take_back(self) -> None:
+        """It is ours again."""
+        self._sock = None
+
+
+#: Carries a connection without a task, given its server name and the bytes of its hello; or says False,
+#: and has done nothing.
+ServeAtOnce = Callable[[Inbound, str, int], bool]
 
 #: A coroutine that carries a connection to its end.
 Serve = Callable[[Inbound], Awaitable[End]]

@@ -30,14 +30,13 @@ async def _go_on(inbound: Inbound, target: MeshTarget) -> End:
     return await steps.relay(inbound, PlainLeg(inbound.sock), PlainLeg(upstream))
 
 
-def serve_at_once(inbound: Inbound, view: MeshView) -> bool:
+def serve_at_once(inbound: Inbound, server_name: str, hello_bytes: int, view: MeshView) -> bool:
     """The same without a task; False if it takes one, and then nothing has happened."""
-    hello = express.hello(inbound)
-    target = view.table.find(hello.server_name) if hello else None
-    if hello is None or target is None:
+    target = view.table.find(server_name)
+    if target is None:
         return False
     if not express.launch(inbound, None, target, partial(_go_on, target=target)):
         return False
-    inbound.entry.routed(target.service, hello.server_name, target.meters)
-    steps.count_hello(inbound, hello)
+    inbound.entry.routed(target.service, server_name, target.meters)
+    steps.count_hello(inbound, 0.0, hello_bytes)
     return True

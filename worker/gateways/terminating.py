@@ -42,14 +42,15 @@ async def _go_on(
     return await steps.relay(inbound, client, upstream)
 
 
-def serve_at_once(inbound: Inbound, view: TerminatingView) -> bool:
+def serve_at_once(
+    inbound: Inbound, server_name: str, hello_bytes: int, view: TerminatingView
+) -> bool:
     """The same, with a task only where one is needed; False if that is at the very beginning."""
-    hello = express.hello(inbound)
-    target = view.table.find(hello.server_name) if hello else None
-    if hello is None or target is None:
+    target = view.table.find(server_name)
+    if target is None:
         return False
-    inbound.entry.routed(target.service, hello.server_name, target.meters)
-    steps.count_hello(inbound, hello)
+    inbound.entry.routed(target.service, server_name, target.meters)
+    steps.count_hello(inbound, 0.0, hello_bytes)
     inbound.entry.state = "handshake"
     caller = _Caller(inbound, target)
     inbound.entry.on_end(caller.ended)

@@ -1,0 +1,6 @@
+import socket
+
+from worker.arrival.arrivals import Arrival
+
+def accept_and_look(listening: socket.socket) -> Arrival | None: ...
+def look(data: bytes) -> tuple[str | None, int]: ...
