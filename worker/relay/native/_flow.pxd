@@ -16,6 +16,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from worker.relay.native._kernel cimport count_up
 from worker.relay.native._side cimport (
     BLOCKED,
     ENDED,
@@ -189,7 +190,7 @@ cdef inline void _offer(Flow *flow, int source, Tools *tools, int count, int *le
         _cannot_send(flow, source)
         return
     if taken > 0:
-        flow.counters[source] += <uint64_t>taken
+        count_up(&flow.counters[source], <uint64_t>taken)
         left[0] -= taken + CHUNK_COST
     else:
         taken = 0
@@ -215,7 +216,7 @@ cdef inline bint _send_pending(Flow *flow, int source, Tools *tools, int *left) 
     if taken == LOST:
         _cannot_send(flow, source)
         return True
-    flow.counters[source] += <uint64_t>taken
+    count_up(&flow.counters[source], <uint64_t>taken)
     left[0] -= taken + CHUNK_COST
     pipe.start += <uint32_t>taken
     if pipe.start == pipe.length:

@@ -1,9 +1,18 @@
-"""What the relay loop calls of the C library and the kernel.
+"""What the relay loop calls of the C library, the compiler and the kernel.
 
 Belongs here: declarations. Never here: a line of code.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
+
+# Numbers that one thread writes while others read: whole at any time, in no order with other memory.
+cdef extern from * nogil:
+    """
+    #define lockgate_count_up(number, more) __atomic_store_n((number), *(number) + (more), __ATOMIC_RELAXED)
+    #define lockgate_counted(number) __atomic_load_n((number), __ATOMIC_RELAXED)
+    """
+    void count_up "lockgate_count_up" (uint64_t *number, uint64_t more)
+    uint64_t counted "lockgate_counted" (const uint64_t *number)
 
 cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_t:

@@ -21,6 +21,7 @@ from worker.relay.native._kernel cimport (
     EPOLLIN,
     SIG_SETMASK,
     close,
+    counted,
     epoll_create1,
     epoll_ctl,
     epoll_event,
@@ -280,7 +281,8 @@ cdef class Loop:
 
     cdef tuple _times(self, Times *times):
         cdef int at
-        return [times.counts[at] for at in range(self.state.bounds_count + 1)], times.total
+        counts = [counted(&times.counts[at]) for at in range(self.state.bounds_count + 1)]
+        return counts, counted(&times.total) / 1e9
 
 
 cdef void _post(State *state, Flow *flow) noexcept:

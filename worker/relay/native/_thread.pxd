@@ -57,6 +57,7 @@ from worker.relay.native._kernel cimport (
     clock_gettime,
     close,
     connect,
+    count_up,
     epoll_ctl,
     epoll_event,
     epoll_wait,
@@ -94,10 +95,10 @@ cdef enum:
 
 
 
-# A histogram of seconds, as Prometheus counts them: bounds are inclusive.
+# A histogram of times, as Prometheus counts them: bounds are inclusive. Python reads it at any time.
 cdef struct Times:
     uint64_t counts[MOST_BOUNDS + 1]
-    double total
+    uint64_t total  # in nanoseconds
 
 
 cdef struct Option:
@@ -288,8 +289,8 @@ cdef inline void _observe(State *state, Times *times, double seconds) noexcept n
     cdef int at = 0
     while at < state.bounds_count and seconds > state.bounds[at]:
         at += 1
-    times.counts[at] += 1
-    times.total += seconds
+    count_up(&times.counts[at], 1)
+    count_up(&times.total, <uint64_t>(seconds * SECOND))
 
 
 cdef inline void _expire(State *state) noexcept nogil:
