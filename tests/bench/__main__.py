@@ -13,7 +13,7 @@ from typing import Any
 from . import machine, progress
 from .campaign import Campaign, carry_out
 from .document import document
-from .evaluate import Record, evaluate
+from .evaluate import Record, disturbance, evaluate
 from .processes import BenchError
 from .rows import ROWS, Row
 from .stand import PEERS, bench
@@ -43,6 +43,8 @@ def _measure(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         processes=options.processes,
         reset=options.reset,
+        again=options.again,
+        shared=options.shared,
     )
     facts = machine.facts()
     records: list[Record] = []
@@ -72,6 +74,7 @@ def _publish(
         print(json.dumps(found))
     else:
         print(render(lines, campaign.peers))
+        print(disturbance(records))
         print(f"\n{options.out} has every single figure.")
 
 
@@ -103,6 +106,15 @@ def _parser() -> argparse.ArgumentParser:
         "--processes", type=int, default=max(2, machine.cores()), help="of the rows with many"
     )
     parser.add_argument("--reset", action="store_true", help="connections end with a reset")
+    parser.add_argument(
+        "--again",
+        type=int,
+        default=3,
+        help="how often a sample that others disturbed is taken again",
+    )
+    parser.add_argument(
+        "--shared", action="store_true", help="let the scheduler choose cores for one process, too"
+    )
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     return parser

@@ -10,7 +10,7 @@ from typing import cast
 from . import progress
 from .check import check
 from .evaluate import DIRECT, Record
-from .measure import measure
+from .measure import Manner, measure
 from .rows import Row
 from .runs import Kind, Run
 from .stand import Bench, subjects
@@ -25,6 +25,18 @@ class Campaign:
     seconds: float
     processes: int
     reset: bool
+    again: int
+    shared: bool
+
+    def manner(self, site: Bench, *, many: bool) -> Manner:
+        return Manner(
+            shared=self.shared or many,
+            seconds=self.seconds,
+            reset=self.reset,
+            again=self.again,
+            upstream_pid=site.upstream_pid,
+            log=site.directory / "generator.log",
+        )
 
 
 Wanted = tuple[tuple[str, Run], ...]
@@ -92,14 +104,7 @@ def _record(
     campaign: Campaign, site: Bench, number: int, many: bool, kind: str, run: Run, subject: Subject
 ) -> Record:
     way = subject.ways["passthrough" if kind == DIRECT else cast(Kind, kind)]
-    sample = measure(
-        run,
-        subject,
-        way,
-        seconds=campaign.seconds,
-        reset=campaign.reset,
-        log=site.directory / "generator.log",
-    )
+    sample = measure(run, subject, way, campaign.manner(site, many=many))
     return Record(
         round=number, subject=subject.name, kind=kind, run=run.key, many=many, sample=asdict(sample)
     )

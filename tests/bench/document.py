@@ -44,4 +44,5 @@ def _row(line: Line) -> dict[str, Any]:
         "target": str(row.target) if row.target else None,
         "verdict": line.verdict,
         "notes": line.notes,
+        "limits": line.limits,
     }

@@ -11,6 +11,8 @@ from .figures import Target, better, median, ratio
 from .rows import Row, Samples, many
 
 OURS, DIRECT = "lockgate", "direct"
+#: A share of the cores that generator and upstream may use.
+LOAD_IS_THE_LIMIT = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class Line:
     ratios: dict[str, float | None]
     verdict: str = ""
     notes: tuple[str, ...] = field(default=())
+    limits: tuple[str, ...] = field(default=())
 
 
 def evaluate(
@@ -57,6 +60,8 @@ def _line(row: Row, records: Sequence[Record], peers: Sequence[str], cores: int)
     ours = medians[OURS]
     best = better([medians[peer] for peer in peers], higher=row.higher)
     ratios = {peer: ratio(ours, medians[peer]) for peer in peers} | {"better": ratio(ours, best)}
+    if row.target is not None and row.target.against == "itself":
+        ratios = dict.fromkeys(ratios)
     notes = tuple(_notes(row, records))
     return Line(
         row=row,
@@ -65,6 +70,7 @@ def _line(row: Row, records: Sequence[Record], peers: Sequence[str], cores: int)
         ratios=ratios,
         verdict=_verdict(row, ours, ratios, _busy(row, records), cores),
         notes=notes,
+        limits=tuple(_limits(row, records)),
     )
 
 
@@ -100,6 +106,19 @@ def _notes(row: Row, records: Sequence[Record]) -> Iterable[str]:
         yield f"{subject}: {count} connections failed ({cause})"
 
 
+def _limits(row: Row, records: Sequence[Record]) -> Iterable[str]:
+    """Whom the load held up, so that the figure says more of the generator than of the proxy."""
+    wanted = {run.key for run in row.runs}
+    for subject in sorted({record.subject for record in records}):
+        shares = [
+            r.sample["load_share"]
+            for r in records
+            if r.subject == subject and r.kind == row.kind and r.key in wanted
+        ]
+        if shares and (found := median(shares)) is not None and found > LOAD_IS_THE_LIMIT:
+            yield f"{subject}: generator and upstream had {found:.0%} of their cores busy"
+
+
 def _busy(row: Row, records: Sequence[Record]) -> float | None:
     """How many cores were busy while one process of ours was measured."""
     keys = {run.key for run in row.runs}
@@ -129,3 +148,12 @@ def _verdict(
 def _room(target: Target, busy: float | None, cores: int) -> bool:
     """Whether proxy, generator and upstream together could do so much more on these cores."""
     return busy is not None and busy * (target.at_least or 1) <= cores
+
+
+def disturbance(records: Sequence[Record]) -> str:
+    """One sentence on how quiet the machine was."""
+    others = sorted(record.sample["other_cores"] for record in records)
+    return (
+        f"Other processes, and the kernel's own, used {median(others) or 0:.2f} cores at the median of "
+        f"{len(others)} samples, {others[-1] if others else 0:.2f} at most."
+    )

@@ -15,9 +15,6 @@ from .runs import Credentials, Way
 from .subjects import PASSTHROUGH_SERVICE, TLS_SERVICE, Names, Subject
 
 _TEMPLATES = Path(__file__).parent / "configurations"
-#: What was measured to be best for each; README.md has the figures.
-HAPROXY_BUFFER, NGINX_BUFFER = "16384", "16k"
-HAPROXY_DEFAULTS, HAPROXY_BIND = "", ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +38,7 @@ def haproxy(site: Site, *, processes: int) -> Iterator[Subject]:
     _write(site.directory / "db.pem", pair, secret=True)
     names = (PASSTHROUGH_SERVICE, TLS_SERVICE)
     _write(site.directory / "names.map", "".join(f"{site.names.of(n)} upstream\n" for n in names))
-    words = {"DEFAULTS": HAPROXY_DEFAULTS, "BIND": HAPROXY_BIND, "BUFFER": HAPROXY_BUFFER}
-    config = _fill("haproxy.cfg", site, processes, words)
+    config = _fill("haproxy.cfg", site, processes, {})
     version = _first_line([binary, "-v"])
     with _serving("haproxy", [binary, "-db", "-f", str(config)], site, version) as subject:
         yield subject
@@ -53,7 +49,6 @@ def nginx(site: Site, *, processes: int) -> Iterator[Subject]:
     """nginx with so many worker processes, each with a listening socket of its own."""
     binary = program("nginx", "nginx, and libnginx-mod-stream")
     words = {
-        "BUFFER": NGINX_BUFFER,
         "REUSEPORT": "reuseport" if processes > 1 else "",
         "PASSTHROUGH_NAME": site.names.of(PASSTHROUGH_SERVICE),
         "TLS_NAME": site.names.of(TLS_SERVICE),
@@ -70,7 +65,7 @@ def _serving(name: str, command: list[str], site: Site, version: str) -> Iterato
     log = site.directory / f"{name}.out"
     with running(command, log) as process:
         for port in (site.passthrough_port, site.tls_port):
-            wait_until(f"{name} listens on {port}, see {log}", partial(listens, port))
+            wait_until(f"{name} listens on {port}, see {log}", partial(listens, port), process)
         yield Subject(
             name=name,
             root=process.pid,

@@ -77,10 +77,14 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)  # noqa: TID251 -- the driver is one thread that waits for other processes
 
 
-def wait_until(what: str, check: Callable[[], bool], seconds: float = 15) -> None:
-    """Raises BenchError, which names `what`, after so long."""
+def wait_until(
+    what: str, check: Callable[[], bool], of: subprocess.Popen[str], seconds: float = 15
+) -> None:
+    """Raises BenchError, which names `what`, after so long, or once the process `of` has ended."""
     deadline = time.monotonic() + seconds
     while not check():
+        if of.poll() is not None:
+            raise BenchError(f"ended with status {of.returncode}: {what}")
         if time.monotonic() > deadline:
             raise BenchError(f"after {seconds:g} s still not: {what}")
         pause(0.02)

@@ -46,12 +46,17 @@ def main() -> int:
 
 
 def _show(subject: Subject, seconds: float) -> None:
+    """Pids; for each kind the modes, and one command, of which everything but the mode stays the same."""
     print(f"\n== {subject.name} {subject.version}")
     for pid in proc.tree(subject.root) if subject.root else ():
-        print(f"   {pid}  {proc.command(pid)[:100]}")
+        print(f"   {pid:>7}  {proc.command(pid)[:90]}")
     for kind, way in subject.ways.items():
-        for run in _RUNS[kind]:
-            print(_command(run, way, seconds))
+        print(f"-- {kind}: {', '.join(_words(run) for run in _RUNS[kind])}")
+        print(_command(_RUNS[kind][0], way, seconds))
+
+
+def _words(run: Run) -> str:
+    return f"{run.mode} --connections {run.connections}" + " --resume" * run.resume
 
 
 def _command(run: Run, way: Way, seconds: float) -> str:

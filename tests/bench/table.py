@@ -30,7 +30,9 @@ def render(lines: Iterable[Line], peers: Sequence[str]) -> str:
             kind = line.row.kind
             body.append((_TITLES[kind],))
         body.append(_cells(line, peers))
-        notes += [f"! {line.row.kind}, {line.row.title}: {note}" for note in line.notes]
+        where = f"{line.row.kind}, {line.row.title}"
+        notes += [f"! {where}: {note}" for note in line.notes]
+        notes += [f"~ {where}: {limit}" for limit in line.limits]
     return "\n".join([*_align(body), *notes])
 
 
@@ -40,7 +42,7 @@ def _cells(line: Line, peers: Sequence[str]) -> tuple[str, ...]:
     ratios.append(spell(line.ratios["better"]) if len(peers) > 1 else "")
     figures = [spell(line.medians[subject]) for subject in (OURS, *peers)]
     target = str(row.target) if row.target else ""
-    mark = " !" if line.notes else ""
+    mark = " !" * bool(line.notes) + " ~" * bool(line.limits)
     return ("  " + row.title + mark, row.unit, *figures, *ratios, target, line.verdict)
 
 
