@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 LOCKGATE_CONFORMANCE ?= ../shared/conformance
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
+NATIVE := setup.py $(shell find worker -name '*.pyx' -o -name '*.pxd')
+SANITIZER ?= address
 
-.PHONY: help run test lint conformance bench soak format clean
+.PHONY: help run test native sanitize lint conformance bench soak format clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable .
@@ -27,6 +29,13 @@ run: $(INSTALLED)    ## the quickstart in the foreground; Ctrl-C ends it
 
 test: $(DEVELOPED)   ## all tests; those whose server is not installed are skipped by name
 	$(BIN)/python -m pytest -q
+
+native: $(DEVELOPED) ## build the native modules again, in place
+	$(BIN)/python setup.py -q build_ext --inplace
+	@test "$$($(BIN)/python -I -m worker.relay.probe)" = native
+
+sanitize: $(DEVELOPED) ## the native modules' tests with a sanitizer: SANITIZER=address or thread
+	.ci/sanitize $(BIN)/python $(SANITIZER)
 
 lint: $(DEVELOPED)   ## ruff, mypy and the import rules
 	$(BIN)/ruff check .

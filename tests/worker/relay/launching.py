@@ -120,8 +120,14 @@ async def attended(engine):
         nursery.cancel_scope.cancel()
 
 
+def descriptors():
+    """How many are open, without those that nobody can reach."""
+    gc.collect()
+    return open_descriptors()
+
+
 def counted():
     """What there is of descriptors, and of the objects of flows."""
-    gc.collect()
+    found = descriptors()
     kinds = Counter(type(one).__name__ for one in gc.get_objects())
-    return {"descriptors": open_descriptors(), **{kind: kinds[kind] for kind in ("Flow", "Ticket")}}
+    return {"descriptors": found, **{kind: kinds[kind] for kind in ("Flow", "Ticket")}}

@@ -11,14 +11,19 @@ import trio
 
 from cluster.reasons import End
 from tests.contracts.relay_wire import (
-    open_descriptors,
     receive_all,
     receive_exactly,
     tcp_pair,
     tls_client,
 )
 from tests.fakes.rig import black_hole, eventually
-from tests.worker.relay.launching import Launched, Upstream, attended, packed_address
+from tests.worker.relay.launching import (
+    Launched,
+    Upstream,
+    attended,
+    descriptors,
+    packed_address,
+)
 from worker.relay.engine import RelayLimits
 
 native = pytest.importorskip("worker.relay.native")
@@ -140,7 +145,7 @@ async def test_an_address_that_cannot_be_dialled_at_all_gives_the_client_back(en
 
 
 async def test_a_dial_into_the_dark_ends_in_time(engine, launch):
-    before = open_descriptors()
+    before = descriptors()
     with black_hole() as port:
         started = trio.current_time()
         flow = launch(engine, packed_address("127.0.0.1", port), dial_seconds=0.2)
@@ -151,7 +156,7 @@ async def test_a_dial_into_the_dark_ends_in_time(engine, launch):
         with socket.socket(fileno=flow.descriptor) as client:
             assert client.recv(100) == b"hello"
     flow.client.close()
-    assert open_descriptors() == before
+    assert descriptors() == before
 
 
 async def test_killed_while_dialling_it_resets_the_client(engine, launch):
@@ -265,9 +270,8 @@ async def test_what_was_launched_before_the_engine_runs_waits_for_it(upstream, l
 
 async def test_cancelled_it_gives_every_flow_back_and_it_can_start_again(launch, converse):
     engine = native.NativeEngine()
-    gc.collect()
     for _ in range(3):
-        before = open_descriptors()
+        before = descriptors()
         with black_hole() as port:
             async with attended(engine):
                 flow, peer = await converse(engine)
@@ -278,4 +282,4 @@ async def test_cancelled_it_gives_every_flow_back_and_it_can_start_again(launch,
             with pytest.raises(ConnectionResetError):
                 await end.receive()
             end.close()
-        assert open_descriptors() == before
+        assert descriptors() == before
