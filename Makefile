@@ -49,11 +49,11 @@ conformance: $(DEVELOPED)  ## how Consul decides, case by case, from $LOCKGATE_C
 bench: $(INSTALLED) ## Lockgate beside HAProxy and nginx: ROUNDS=5 SECONDS=2 ROWS=words PEERS=names
 	@$(MAKE) --no-print-directory -C tests/bench/load
 	$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
-		$(if $(ROWS),--rows $(ROWS)) $(if $(PEERS),--peers $(PEERS))
+		$(if $(ROWS),--rows $(ROWS)) $(if $(PEERS),--peers $(PEERS)) $(BENCH)
 
 soak: $(INSTALLED)  ## full load on one Lockgate for SECONDS=600; is memory flat, are all descriptors back?
 	@$(MAKE) --no-print-directory -C tests/bench/load
-	$(BIN)/python -m tests.bench.soak $(if $(SECONDS),--seconds $(SECONDS))
+	$(BIN)/python -m tests.bench.soak $(if $(SECONDS),--seconds $(SECONDS)) $(SOAK)
 
 format: $(DEVELOPED) ## let ruff format and sort imports
 	$(BIN)/ruff check --fix .

@@ -44,6 +44,7 @@ def _measure(options: argparse.Namespace) -> int:
         processes=options.processes,
         reset=options.reset,
         again=options.again,
+        quiet_seconds=options.quiet,
         shared=options.shared,
     )
     facts = machine.facts()
@@ -106,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         "--processes", type=int, default=max(2, machine.cores()), help="of the rows with many"
     )
     parser.add_argument("--reset", action="store_true", help="connections end with a reset")
+    parser.add_argument(
+        "--quiet",
+        type=float,
+        default=10.0,
+        help="seconds to wait at most for a quiet machine, each time",
+    )
     parser.add_argument(
         "--again",
         type=int,

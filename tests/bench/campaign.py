@@ -26,6 +26,7 @@ class Campaign:
     processes: int
     reset: bool
     again: int
+    quiet_seconds: float
     shared: bool
 
     def manner(self, site: Bench, *, many: bool) -> Manner:
@@ -34,6 +35,7 @@ class Campaign:
             seconds=self.seconds,
             reset=self.reset,
             again=self.again,
+            quiet_seconds=self.quiet_seconds,
             upstream_pid=site.upstream_pid,
             log=site.directory / "generator.log",
         )

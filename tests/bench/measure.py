@@ -23,6 +23,7 @@ PATIENCE_SECONDS = 45
 SETTLE_SECONDS = 1.0
 #: The kernel's threads take up to a tenth of a core for work that is ours.
 QUIET_CORES = 0.2
+QUIET_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +49,9 @@ class Sample:
 class Manner:
     """How samples are taken: seconds each, `reset` or orderly ends, and who the upstream is.
 
-    A sample during which other processes of the machine took more than QUIET_CORES is taken again, as often
-    as `again` says; the one of them with the least disturbance counts, whatever its figures. Unless `shared`,
-    the subject has a core of its own.
+    Each waits up to `quiet_seconds` for the machine to be quiet. A sample during which other processes took
+    more than QUIET_CORES is taken again, as often as `again` says; the one of them with the least disturbance
+    counts, whatever its figures. Unless `shared`, the subject has a core of its own.
     """
 
     seconds: float
@@ -58,17 +59,30 @@ class Manner:
     upstream_pid: int
     log: Path
     again: int = 0
+    quiet_seconds: float = 0.0
     shared: bool = False
 
 
 def measure(run: Run, subject: Subject, way: Way, manner: Manner) -> Sample:
     """One sample. Whatever goes wrong is its `problem`."""
+    wait_for_quiet(manner.quiet_seconds)
     best = _once(run, subject, way, manner)
     for _ in range(manner.again):
         if best.other_cores <= QUIET_CORES or run.mode == "idle":
             break
+        wait_for_quiet(manner.quiet_seconds)
         best = min(best, _once(run, subject, way, manner), key=lambda sample: sample.other_cores)
     return best
+
+
+def wait_for_quiet(seconds: float) -> None:
+    """Until nobody uses the machine, or so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        busy = proc.busy_seconds()
+        pause(QUIET_LOOK_SECONDS)
+        if proc.busy_seconds() - busy <= QUIET_CORES * QUIET_LOOK_SECONDS:
+            return
 
 
 def _once(run: Run, subject: Subject, way: Way, manner: Manner) -> Sample:

@@ -1,0 +1,157 @@
+"""The load generator counts what goes well, and tells what does not by its cause."""
+
+import json
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.bench.processes import free_port
+
+pytestmark = pytest.mark.slow
+LOAD = Path(__file__).parent / "load"
+#: A frame of the wire: an operation, three zeros, a length.
+FRAME_BYTES = 8
+
+
+@pytest.fixture(scope="module")
+def generator():
+    if shutil.which("gcc") is None or not Path("/usr/include/openssl/ssl.h").exists():
+        pytest.skip("the generator cannot be built: apt-get install gcc make libssl-dev")
+    subprocess.run(["make", "-s", "-C", str(LOAD)], check=True, timeout=120)
+    return str(LOAD / "lockload")
+
+
+@pytest.fixture
+def upstream(generator):
+    port = free_port()
+    process = subprocess.Popen([generator, "upstream", "--port", str(port)], stdout=subprocess.PIPE)
+    assert json.loads(process.stdout.readline()) == {"ready": True}
+    yield port
+    process.terminate()
+    process.communicate(timeout=10)
+
+
+@contextmanager
+def misbehaving(serve):
+    """A server that does `serve(connection)` with each connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    serve(connection)
+
+        thread = threading.Thread(target=accept, daemon=True)  # noqa: TID251 -- stands for another process
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def drive(generator, mode, port, *options):
+    command = [generator, mode, "--port", str(port), "--seconds", "0.2", "--warmup", "0", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("options", [(), ("--sni", "web.example")], ids=["bare", "hello"])
+@pytest.mark.parametrize("mode", ["connect", "echo"])
+def test_answers_are_counted(generator, upstream, mode, options):
+    said = drive(generator, mode, upstream, "--connections", "10", *options)
+    assert said["failures"] == {}
+    assert said["total_operations"] >= said["operations"] > 10
+    assert 0 < said["p50_us"] <= said["p99_us"]
+
+
+def test_connections_that_end_with_a_reset_are_counted_as_well(generator, upstream):
+    said = drive(generator, "connect", upstream, "--reset")
+    assert said["failures"] == {}
+    assert said["operations"] > 10
+
+
+@pytest.mark.parametrize("mode", ["down", "up"])
+def test_streams_are_measured_at_the_receiving_end(generator, upstream, mode):
+    said = drive(generator, mode, upstream, "--connections", "2")
+    assert said["failures"] == {}
+    assert said["gbit_per_second"] > 0.1
+    assert said["total_bytes"] >= said["bytes"] > 0
+
+
+def test_idle_connections_are_held_until_standard_input_ends(generator, upstream):
+    command = [generator, "idle", "--port", str(upstream), "--connections", "300"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert json.loads(process.stdout.readline()) == {"ready": 300}
+        process.stdin.close()
+        assert json.loads(process.stdout.read())["failures"] == {}
+
+
+def test_a_port_that_nobody_listens_on_is_refused(generator):
+    said = drive(generator, "echo", free_port(), "--connections", "3")
+    assert said["failures"] == {"refused": 3}
+    assert said["operations"] == 0
+
+
+def end_early(connection):
+    connection.recv(65536)
+    connection.sendall(b"\0\1\2")
+
+
+def answer_wrongly(connection):
+    connection.recv(65536)
+    connection.sendall(b"\7" * 100)
+
+
+def reset(connection):
+    connection.recv(65536)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("serve", "cause"),
+    [(end_early, "ended_early"), (answer_wrongly, "wrong_bytes"), (reset, "reset")],
+)
+def test_a_bad_answer_is_told_by_its_cause(generator, serve, cause):
+    with misbehaving(serve) as port:
+        said = drive(generator, "echo", port)
+    assert said["failures"] == {cause: 1}
+    assert said["total_operations"] == 0
+
+
+def test_a_connection_without_an_answer_has_stalled(generator):
+    def answer_once(connection):
+        frame = connection.recv(65536)
+        connection.sendall(frame[FRAME_BYTES:])
+        while connection.recv(65536):
+            pass
+
+    with misbehaving(answer_once) as port:
+        said = drive(generator, "echo", port, "--seconds", "1.3")
+    assert said["failures"] == {"stalled": 1}
+    assert said["total_operations"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nonsense"], "no such mode: nonsense"),
+        (["echo"], "--port is missing"),
+        (["echo", "--port", "0"], "not a number within bounds: 0"),
+        (["echo", "--port", "1", "--tls"], "--tls needs --cert, --key, --roots and --sni"),
+        (["echo", "--port", "1", "--resume"], "--resume is for connect --tls"),
+    ],
+)
+def test_a_bad_command_line_gets_one_clear_error(generator, arguments, complaint):
+    done = subprocess.run([generator, *arguments], capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
