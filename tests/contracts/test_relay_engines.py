@@ -194,9 +194,10 @@ async def test_large_random_data_both_ways_arrives_whole(engine, wire):
     assert digests == {name: hashlib.sha256(data[name]).digest() for name in data}
 
 
+@pytest.mark.parametrize("pipe_bytes", [0, 64 * 1024])
 @pytest.mark.parametrize("direction", ["up", "down"])
-async def test_a_stalled_reader_blocks_the_sender(engine, tight_wire, direction):
-    wire, limits = tight_wire, RelayLimits(buffer_bytes=16 * 1024)
+async def test_a_stalled_reader_blocks_the_sender(engine, tight_wire, direction, pipe_bytes):
+    wire, limits = tight_wire, RelayLimits(buffer_bytes=16 * 1024, pipe_bytes=pipe_bytes)
     sender, reader = (
         (wire.client, wire.upstream) if direction == "up" else (wire.upstream, wire.client)
     )

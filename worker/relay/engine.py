@@ -9,7 +9,7 @@ An engine takes two established legs and moves bytes both ways until both direct
   other peer sees a reset and cannot take a cut stream for a complete one. What the lost side had
   sent before is delivered as far as its leg can still be read (a TLS leg cannot, once a send failed).
 - `Flow.kill`, the idle limit and the age limit end the flow and abort both legs.
-- A slow reader stops the reading at the other side: at most `buffer_bytes` wait per direction.
+- A slow reader stops the reading at the other side: what waits is bounded (`RelayLimits`).
 - Cancelled from outside, an engine lets go of both legs and closes neither.
 
 Belongs here: the contract and its values. Never here: a socket.
@@ -91,11 +91,16 @@ class RelayLimits:
 
     `idle_timeout_seconds` counts from the last byte that moved in either direction; an engine may be
     up to an eighth later, never earlier. `max_age_seconds` counts from the call of `run`.
+
+    `buffer_bytes` is how much of one direction may wait in this process. An engine that moves bytes
+    through kernel pipes may let `pipe_bytes` wait there instead, in a bounded number of pipes; below
+    `buffer_bytes` it uses none.
     """
 
     idle_timeout_seconds: float | None = None
     max_age_seconds: float | None = None
     buffer_bytes: int = 64 * 1024
+    pipe_bytes: int = 1024 * 1024
 
 
 class RelayEngine(Protocol):

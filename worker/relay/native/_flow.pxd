@@ -5,18 +5,30 @@ or Python objects.
 
 A direction reads only when nothing of it is pending, so at most `buffer_bytes` of it wait in memory,
 and a flow that waits for its peers holds no buffer at all. What a side does not take at once is copied
-out of the loop's scratch buffer.
+out of the loop's scratch buffer. Between bare sockets, a direction that has much to move goes through a
+kernel pipe instead (`_pipes`), where nothing is copied; a trickle goes back to being copied.
 
 The endings are those of `worker.relay.engine`: a side that could not be written to is remembered as
 lost while the other direction goes on, which delivers what it had said before; then its end, which
 the kernel tells as an orderly one once the error has been reported, is not taken for one.
 """
 
+from libc.errno cimport EAGAIN, EINTR, EINVAL, ENOMEM, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from worker.relay.native._kernel cimport count_up
+from worker.relay.native._pipes cimport (
+    SPLICE_F_MOVE,
+    SPLICE_F_NONBLOCK,
+    Pipe,
+    Pipes,
+    pipe_borrow,
+    pipe_discard,
+    pipe_return,
+    splice,
+)
 from worker.relay.native._side cimport (
     BLOCKED,
     ENDED,
@@ -56,23 +68,28 @@ cdef enum:
     OVER = 2
 
 
-cdef struct Pipe:
+cdef struct Lane:
     char *pending      # what the sink did not take yet; NULL when nothing
     uint32_t start
     uint32_t length
+    uint32_t piped     # how many bytes are in the pipe
+    uint32_t rush      # how many were, since its source last had no more
+    Pipe pipe
     uint8_t state
+    uint8_t bulk       # it goes through a pipe, uncopied
 
 
 cdef struct Flow:
     Timer timer        # first, so that a timer's address is its flow's
     Side sides[2]
-    Pipe pipes[2]
+    Lane lanes[2]
     uint64_t *counters # two, as `Flow.counters` in Python
     int64_t last_moved
     int64_t idle_limit # 0 is none
     int64_t ends_at    # 0 is never
     int64_t dial_until
     uint32_t buffer_bytes
+    uint32_t pipe_bytes # 0 is no pipes
     int error
     uint8_t outcome
     uint8_t lost       # the side that could not be written to, plus one
@@ -100,6 +117,7 @@ cdef struct Flow:
 # What a flow is moved with: one of each per loop.
 cdef struct Tools:
     Tls tls
+    Pipes pipes
     char *scratch
     uint32_t scratch_bytes
     int64_t now
@@ -108,6 +126,7 @@ cdef struct Tools:
 # What a chunk costs of a turn besides its bytes, so that small ones are not free.
 cdef enum:
     CHUNK_COST = 4096
+    WORTH_A_PIPE = 16_384  # a direction that has so much at once goes through a pipe
 
 
 cdef inline bint flow_move(Flow *flow, Tools *tools, int turn_bytes) noexcept nogil:
@@ -118,7 +137,7 @@ cdef inline bint flow_move(Flow *flow, Tools *tools, int turn_bytes) noexcept no
         _move(flow, tools, &left)
     if left < turn_bytes:
         flow.last_moved = tools.now
-    if flow.outcome == RUNNING and flow.pipes[CLIENT].state == OVER == flow.pipes[UPSTREAM].state:
+    if flow.outcome == RUNNING and flow.lanes[CLIENT].state == OVER == flow.lanes[UPSTREAM].state:
         flow.outcome = _lost(flow, CLIENT) if flow.lost else FINISHED
     return flow.outcome == RUNNING and left <= 0
 
@@ -145,35 +164,45 @@ cdef inline bint _uncross(Flow *flow) noexcept nogil:
     return found
 
 
-cdef inline void flow_free_pending(Flow *flow) noexcept nogil:
-    cdef int at
-    for at in range(2):
-        free(flow.pipes[at].pending)
-        flow.pipes[at].pending = NULL
+cdef inline void flow_free_pending(Flow *flow, Tools *tools) noexcept nogil:
+    _drop_pending(&flow.lanes[CLIENT], tools)
+    _drop_pending(&flow.lanes[UPSTREAM], tools)
+
+
+cdef inline void _drop_pending(Lane *lane, Tools *tools) noexcept nogil:
+    free(lane.pending)
+    lane.pending = NULL
+    pipe_discard(&tools.pipes, &lane.pipe)
+    lane.piped = 0
 
 
 cdef inline bint _carry(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
     """One step of a direction; whether it got anywhere."""
-    cdef Pipe *pipe = &flow.pipes[source]
-    if pipe.state == OVER:
+    cdef Lane *lane = &flow.lanes[source]
+    if lane.state == OVER:
         return False
-    if pipe.pending != NULL:
+    if lane.pending != NULL:
         return _send_pending(flow, source, tools, left)
-    if pipe.state == ENDING:
+    if lane.piped > 0:
+        return _pour_out(flow, source, tools, left)
+    if lane.state == ENDING:
         return _pass_end(flow, source, tools)
     if flow.sides[source].read_waits != NOTHING:
         return False
+    if lane.bulk and pipe_borrow(&tools.pipes, &lane.pipe, <int>flow.pipe_bytes):
+        return _pour_in(flow, source, tools, left)
     return _receive(flow, source, tools, left)
 
 
 cdef inline bint _receive(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
-    cdef Pipe *pipe = &flow.pipes[source]
+    cdef Lane *lane = &flow.lanes[source]
     cdef int room = <int>min(flow.buffer_bytes, tools.scratch_bytes)
     cdef int count = side_read(&flow.sides[source], &tools.tls, tools.scratch, room)
     if count > 0:
+        lane.bulk = count == room and flow.pipe_bytes > 0 and _are_bare(flow)
         _offer(flow, source, tools, count, left)
     elif count == ENDED:
-        pipe.state = ENDING
+        lane.state = ENDING
     elif count == LOST:
         flow.outcome = _lost(flow, source)
     return count != BLOCKED
@@ -181,13 +210,13 @@ cdef inline bint _receive(Flow *flow, int source, Tools *tools, int *left) noexc
 
 cdef inline void _offer(Flow *flow, int source, Tools *tools, int count, int *left) noexcept nogil:
     """Give what was just received to the sink, and keep what it does not take."""
-    cdef Pipe *pipe = &flow.pipes[source]
+    cdef Lane *lane = &flow.lanes[source]
     cdef Side *sink = &flow.sides[1 - source]
     cdef int taken = BLOCKED
     if sink.write_waits == NOTHING:
         taken = side_write(sink, &tools.tls, tools.scratch, count)
     if taken == LOST:
-        _cannot_send(flow, source)
+        _cannot_send(flow, source, tools)
         return
     if taken > 0:
         count_up(&flow.counters[source], <uint64_t>taken)
@@ -195,33 +224,85 @@ cdef inline void _offer(Flow *flow, int source, Tools *tools, int count, int *le
     else:
         taken = 0
     if taken < count:
-        pipe.pending = <char *>malloc(count - taken)
-        if pipe.pending == NULL:
+        lane.pending = <char *>malloc(count - taken)
+        if lane.pending == NULL:
             flow.outcome = NO_ROOM
             return
-        memcpy(pipe.pending, tools.scratch + taken, count - taken)
-        pipe.start = 0
-        pipe.length = count - taken
+        memcpy(lane.pending, tools.scratch + taken, count - taken)
+        lane.start = 0
+        lane.length = count - taken
 
 
 cdef inline bint _send_pending(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
-    cdef Pipe *pipe = &flow.pipes[source]
+    cdef Lane *lane = &flow.lanes[source]
     cdef Side *sink = &flow.sides[1 - source]
     cdef int taken
     if sink.write_waits != NOTHING:
         return False
-    taken = side_write(sink, &tools.tls, pipe.pending + pipe.start, <int>(pipe.length - pipe.start))
+    taken = side_write(sink, &tools.tls, lane.pending + lane.start, <int>(lane.length - lane.start))
     if taken == BLOCKED:
         return False
     if taken == LOST:
-        _cannot_send(flow, source)
+        _cannot_send(flow, source, tools)
         return True
     count_up(&flow.counters[source], <uint64_t>taken)
     left[0] -= taken + CHUNK_COST
-    pipe.start += <uint32_t>taken
-    if pipe.start == pipe.length:
-        free(pipe.pending)
-        pipe.pending = NULL
+    lane.start += <uint32_t>taken
+    if lane.start == lane.length:
+        free(lane.pending)
+        lane.pending = NULL
+    return True
+
+
+cdef inline bint _are_bare(Flow *flow) noexcept nogil:
+    return flow.sides[CLIENT].ssl == NULL == flow.sides[UPSTREAM].ssl
+
+
+cdef inline bint _pour_in(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
+    """Move from the source into the empty pipe just borrowed; a trickle is copied again from then on."""
+    cdef Lane *lane = &flow.lanes[source]
+    cdef Side *side = &flow.sides[source]
+    cdef ssize_t count = splice(
+        side.fd, NULL, lane.pipe.into, NULL, flow.pipe_bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK
+    )
+    if count > 0:
+        lane.piped = <uint32_t>count
+        lane.rush = min(lane.rush + lane.piped, <uint32_t>WORTH_A_PIPE)
+        return _pour_out(flow, source, tools, left)
+    pipe_return(&tools.pipes, &lane.pipe)
+    if count == 0:
+        lane.state = ENDING
+    elif errno == EAGAIN:
+        side.read_waits = READABLE
+        lane.bulk = lane.rush >= WORTH_A_PIPE
+        lane.rush = 0
+        return False
+    elif errno == EINVAL or errno == ENOMEM:
+        lane.bulk = False
+    elif errno != EINTR:
+        flow.outcome = _lost(flow, source)
+    return True
+
+
+cdef inline bint _pour_out(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
+    """Move from the pipe into the sink; the pipe is kept while something is in it."""
+    cdef Lane *lane = &flow.lanes[source]
+    cdef Side *sink = &flow.sides[1 - source]
+    cdef ssize_t taken
+    if sink.write_waits != NOTHING:
+        return False
+    taken = splice(lane.pipe.out, NULL, sink.fd, NULL, lane.piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
+    if taken > 0:
+        count_up(&flow.counters[source], <uint64_t>taken)
+        left[0] -= <int>taken + CHUNK_COST
+        lane.piped -= <uint32_t>taken
+        if lane.piped == 0:
+            pipe_return(&tools.pipes, &lane.pipe)
+    elif errno == EAGAIN:
+        sink.write_waits = WRITABLE
+        return False
+    elif errno != EINTR:
+        _cannot_send(flow, source, tools)
     return True
 
 
@@ -230,7 +311,7 @@ cdef inline bint _pass_end(Flow *flow, int source, Tools *tools) noexcept nogil:
     cdef Side *sink = &flow.sides[1 - source]
     cdef int ended
     if flow.lost:
-        flow.pipes[source].state = OVER
+        flow.lanes[source].state = OVER
         return True
     if sink.write_waits != NOTHING:
         return False
@@ -238,16 +319,15 @@ cdef inline bint _pass_end(Flow *flow, int source, Tools *tools) noexcept nogil:
     if ended == BLOCKED:
         return False
     if ended == LOST:
-        _cannot_send(flow, source)
-    flow.pipes[source].state = OVER
+        _cannot_send(flow, source, tools)
+    flow.lanes[source].state = OVER
     return True
 
 
-cdef inline void _cannot_send(Flow *flow, int source) noexcept nogil:
+cdef inline void _cannot_send(Flow *flow, int source, Tools *tools) noexcept nogil:
     """This direction is over; the other one may still hold what the lost sink said before."""
-    free(flow.pipes[source].pending)
-    flow.pipes[source].pending = NULL
-    flow.pipes[source].state = OVER
+    _drop_pending(&flow.lanes[source], tools)
+    flow.lanes[source].state = OVER
     if not flow.lost:
         flow.lost = <uint8_t>(2 - source)
 

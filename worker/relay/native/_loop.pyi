@@ -37,6 +37,7 @@ class Loop:
         idle_ns: int,
         age_ns: int,
         buffer_bytes: int,
+        pipe_bytes: int,
         on_over: Callable[[Ticket], object],
         keep: object,
     ) -> Ticket: ...
@@ -51,6 +52,7 @@ class Loop:
         idle_ns: int,
         age_ns: int,
         buffer_bytes: int,
+        pipe_bytes: int,
         on_over: Callable[[Ticket], object],
         keep: object,
     ) -> Ticket: ...

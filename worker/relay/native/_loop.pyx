@@ -39,6 +39,7 @@ from worker.relay.native._kernel cimport (
     sigfillset,
     sigset_t,
 )
+from worker.relay.native._pipes cimport pipes_close
 from worker.relay.native._side cimport SslCall, SslClear, SslIo, SslJudge, side_open
 from worker.relay.native._thread cimport (
     MOST_BOUNDS,
@@ -152,6 +153,7 @@ cdef class Loop:
             if fd >= 0:
                 close(fd)
         heap_free(&self.state.heap)
+        pipes_close(&self.state.tools.pipes)
         free(self.state.tools.scratch)
         pthread_mutex_destroy(&self.state.mutex)
         free(self.state)
@@ -190,7 +192,7 @@ cdef class Loop:
 
     def relay(
         self, int client, uintptr_t client_ssl, int upstream, uintptr_t upstream_ssl,
-        array.array counters, int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes,
+        array.array counters, int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes, uint32_t pipe_bytes,
         object on_over, object keep,
     ):
         """Carry between two connected, non-blocking descriptors, which stay the caller's. A Ticket.
@@ -198,14 +200,14 @@ cdef class Loop:
         An `ssl` is the address of an established OpenSSL connection on its descriptor, 0 for none; it
         is the loop's until the end, and `keep` must keep it alive. Limits of 0 are none.
         """
-        cdef Ticket ticket = self._new(client, client_ssl, counters, idle_ns, age_ns, buffer_bytes, on_over, keep)
+        cdef Ticket ticket = self._new(client, client_ssl, counters, idle_ns, age_ns, buffer_bytes, pipe_bytes, on_over, keep)
         side_open(&ticket.flow.sides[UPSTREAM], ticket.flow, upstream, <void *>upstream_ssl)
         _post(self.state, ticket.flow)
         return ticket
 
     def dial(
         self, int client, uintptr_t client_ssl, bytes address, int64_t dial_ns, double elapsed,
-        array.array counters, int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes,
+        array.array counters, int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes, uint32_t pipe_bytes,
         object on_over, object keep,
     ):
         """Connect to `address` (a sockaddr) within `dial_ns`, then carry. A Ticket.
@@ -215,7 +217,7 @@ cdef class Loop:
         `elapsed` seconds have passed since the accept, for the account of set-up times.
         """
         cdef Ticket ticket = self._new(
-            client, client_ssl, counters, idle_ns, age_ns, buffer_bytes, on_over, keep
+            client, client_ssl, counters, idle_ns, age_ns, buffer_bytes, pipe_bytes, on_over, keep
         )
         cdef Flow *flow = ticket.flow
         ticket.address = address
@@ -230,7 +232,7 @@ cdef class Loop:
 
     cdef Ticket _new(
         self, int client, uintptr_t client_ssl, array.array counters,
-        int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes, object on_over, object keep,
+        int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes, uint32_t pipe_bytes, object on_over, object keep,
     ):
         cdef Ticket ticket = Ticket.__new__(Ticket)
         cdef Flow *flow = <Flow *>calloc(1, sizeof(Flow))
@@ -241,6 +243,7 @@ cdef class Loop:
         flow.idle_limit = idle_ns
         flow.ends_at = age_ns
         flow.buffer_bytes = buffer_bytes
+        flow.pipe_bytes = pipe_bytes
         flow.ticket = <void *>ticket
         Py_INCREF(ticket)  # the loop's reference, given back by `reap`
         ticket.flow = flow

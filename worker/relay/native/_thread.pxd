@@ -339,7 +339,7 @@ cdef inline void _finish(State *state, Flow *flow) noexcept nogil:
     if flow.queued:
         _unqueue(state, flow)
     heap_remove(&state.heap, &flow.timer)
-    flow_free_pending(flow)
+    flow_free_pending(flow, &state.tools)
     _forget(state, flow)
     if flow.owns:
         _close_both(state, flow)
