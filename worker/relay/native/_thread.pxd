@@ -132,7 +132,8 @@ cdef struct State:
     uint8_t busy         # there is more to do at once
     Flow *ready_first
     Flow *ready_last
-    Flow *finished
+    Flow *finished_first
+    Flow *finished_last
     Flow *all
     uint32_t carried
 
@@ -346,8 +347,12 @@ cdef inline void _finish(State *state, Flow *flow) noexcept nogil:
     else:
         epoll_ctl(state.epoll, EPOLL_CTL_DEL, flow.sides[CLIENT].fd, NULL)
         epoll_ctl(state.epoll, EPOLL_CTL_DEL, flow.sides[UPSTREAM].fd, NULL)
-    flow.next_done = state.finished
-    state.finished = flow
+    flow.next_done = NULL
+    if state.finished_first == NULL:
+        state.finished_first = flow
+    else:
+        state.finished_last.next_done = flow
+    state.finished_last = flow
 
 
 cdef inline void _forget(State *state, Flow *flow) noexcept nogil:
@@ -421,20 +426,19 @@ cdef inline Flow *_posted(State *state) noexcept nogil:
 cdef inline bint _publish(State *state) noexcept nogil:
     """Append what is finished to the done list; whether Python has to be told."""
     cdef bint was_empty = state.done_first == NULL
-    cdef Flow *flow = state.finished
-    cdef Flow *following
+    cdef Flow *flow = state.finished_first
+    if flow == NULL:
+        return False
+    if was_empty:
+        state.done_first = flow
+    else:
+        state.done_last.next_done = flow
+    state.done_last = state.finished_last
+    state.finished_first = NULL
     while flow != NULL:
-        following = flow.next_done
         flow.handed_over = True
-        flow.next_done = NULL
-        if state.done_first == NULL:
-            state.done_first = flow
-        else:
-            state.done_last.next_done = flow
-        state.done_last = flow
-        flow = following
-    state.finished = NULL
-    return was_empty and state.done_first != NULL
+        flow = flow.next_done
+    return was_empty
 
 
 cdef inline void loop_signal(int fd) noexcept nogil:
