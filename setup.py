@@ -1,4 +1,4 @@
-"""Builds the native relay loop and the accept call, if this machine can; everything else is in pyproject.toml.
+"""Builds the native relay loop and the accept call, if this machine can; the rest is in pyproject.toml.
 
 The extensions are optional: without a C compiler the install succeeds, and `lockgate --version` and each
 worker say that they run the pure Python engine.
