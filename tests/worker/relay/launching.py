@@ -50,6 +50,7 @@ class Launched:
             on_over=self._is_over,
             keep=keep,
         )
+        getattr(engine, "flush", lambda: None)()  # an engine that begins launches in batches
 
     def _is_over(self, launch):
         self.flow.detach()

@@ -31,9 +31,9 @@ def carried():
         for sock in pair:
             sock.setblocking(False)
 
-    def carry(buffer_bytes):
+    def carry(buffer_bytes, pipe_bytes):
         ours = pairs[CLIENT][1].fileno(), 0, pairs[UPSTREAM][1].fileno(), 0
-        loop.relay(*ours, counters, 0, 0, buffer_bytes, print, None)
+        loop.relay(*ours, counters, 0, 0, buffer_bytes, pipe_bytes, print, None)
         loop.start()
         return pairs, counters
 
@@ -45,13 +45,17 @@ def carried():
             sock.close()
 
 
-@pytest.mark.parametrize("buffer_bytes", [512, 4096, 65536])
+@pytest.mark.parametrize(
+    ("buffer_bytes", "pipe_bytes"), [(512, 0), (4096, 0), (65536, 0), (4096, 16384)]
+)
 @pytest.mark.parametrize("side", [CLIENT, UPSTREAM])
-async def test_a_stalled_reader_has_a_buffer_full_held_and_no_more(carried, buffer_bytes, side):
-    pairs, counters = carried(buffer_bytes)
+async def test_a_stalled_reader_has_a_buffer_full_held_and_no_more(
+    carried, buffer_bytes, pipe_bytes, side
+):
+    pairs, counters = carried(buffer_bytes, pipe_bytes)
     sender, ours = pairs[side]
     reader, _ = pairs[1 - side]
-    sent = 0
+    bound, sent = max(buffer_bytes, pipe_bytes), 0
 
     def held():
         return sent - unread(ours) - counters[side]
@@ -62,8 +66,8 @@ async def test_a_stalled_reader_has_a_buffer_full_held_and_no_more(carried, buff
         try:
             sent += sender.send(bytes(10_000))
         except BlockingIOError:
-            return unread(reader) == counters[side] and 0 < held() <= buffer_bytes
-        assert held() <= buffer_bytes
+            return unread(reader) == counters[side] and 0 < held() <= bound
+        assert held() <= bound
         return False
 
     await eventually(is_stuck, lambda: (sent, unread(ours), list(counters)))
