@@ -55,7 +55,10 @@ class Batch(Enum):
 
 
 class Acceptor:
-    """Accepts from `sock` (non-blocking) for as long as `run` runs. `shed` is called for each one refused."""
+    """Accepts from `sock` (non-blocking) for as long as `run` runs. `shed` is called for each one refused.
+
+    `after_batch` is called when a batch has been admitted.
+    """
 
     def __init__(
         self,
@@ -63,9 +66,11 @@ class Acceptor:
         admit: Admit,
         shed: Callable[[], None],
         *,
+        after_batch: Callable[[], None] = lambda: None,
         accept: Accept = accept,
     ) -> None:
         self.sock = sock
+        self._after_batch = after_batch
         self._accept = accept
         self._admit = admit
         self._shed = shed
@@ -94,6 +99,12 @@ class Acceptor:
 
     def accept_batch(self) -> Batch:
         """Accept what is there, up to a batch."""
+        try:
+            return self._accept_batch()
+        finally:
+            self._after_batch()
+
+    def _accept_batch(self) -> Batch:
         until = trio.current_time() + _BATCH_SECONDS
         for _ in range(_BATCH):
             try:

@@ -74,7 +74,7 @@ class Worker:
             _spare_the_collector()
             async with trio.open_nursery() as serving:
                 self._serving = serving
-                listeners = Listeners(serving, self._door)
+                listeners = Listeners(serving, self._door, self.world.flush)
                 self._control = control = self._new_control(listeners)
                 serving.start_soon(connection.outlast, self.world.live, self._draining)
                 around.start_soon(self.world.handshakes.attend)

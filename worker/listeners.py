@@ -37,8 +37,14 @@ class Door(Protocol):
 class Listeners:
     """The sockets of this worker, and an accept loop for each that the view has a gateway for."""
 
-    def __init__(self, nursery: trio.Nursery, door: Callable[[GatewayView], Door]) -> None:
-        """`door` is asked once for each gateway of each view."""
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        door: Callable[[GatewayView], Door],
+        after_batch: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`door` is asked once for each gateway of each view; `after_batch` is the acceptors'."""
+        self._after_batch = after_batch
         self._nursery = nursery
         self._door = door
         self._doors: dict[tuple[str, int], Door] = {}
@@ -111,7 +117,10 @@ class Listeners:
             if door := self._doors.get(place):
                 door.shed()
 
-        acceptor, scope = Acceptor(sock, admit, shed), trio.CancelScope()
+        acceptor, scope = (
+            Acceptor(sock, admit, shed, after_batch=self._after_batch),
+            trio.CancelScope(),
+        )
         self._loops[slot] = acceptor, scope
         self._nursery.start_soon(_run, acceptor, scope)
 

@@ -293,7 +293,7 @@ async def rig(limits=None, dialer=None, engine=None):
                 entrance = entrance_of(gateway, express=world.launcher is not None)
                 return connection.Frame(nursery, entrance, world)
 
-            listeners = Listeners(nursery, door)
+            listeners = Listeners(nursery, door, world.flush)
             drained = []
             control = Control(
                 world,

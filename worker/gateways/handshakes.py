@@ -47,7 +47,11 @@ class Caller(Protocol):
 class Handshakes:
     """All handshakes under way in this worker; each has the same time from its beginning."""
 
-    def __init__(self, timeout_seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, timeout_seconds: float, clock: Callable[[], float], after_batch: Callable[[], None]
+    ) -> None:
+        """`after_batch` is called when some callers have been told."""
+        self._after_batch = after_batch
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._epoll = select.epoll()
@@ -75,6 +79,7 @@ class Handshakes:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
                 for descriptor, _ in self._epoll.poll(0, _AT_ONCE):
                     self._go_on(descriptor)
+                self._after_batch()
 
     def _go_on(self, descriptor: int) -> None:
         waiting = self._waiting.pop(descriptor, None)

@@ -35,6 +35,8 @@ class World:
     wall_clock: Callable[[], float]
     #: The engine, if it can carry a connection without a task of ours.
     launcher: Launcher | None = field(init=False)
+    #: Called when a batch of connections has been looked at: what was launched is to begin.
+    flush: Callable[[], None] = field(init=False)
     handshakes: Handshakes = field(init=False)
     relay_limits: RelayLimits = field(init=False)
 
@@ -42,8 +44,11 @@ class World:
         limits = self.settings.limits
         engine = self.engine
         own = object.__setattr__  # the dataclass is frozen, and these are made of the rest
-        own(self, "launcher", engine if isinstance(engine, Launcher) else None)
-        own(self, "handshakes", Handshakes(limits.handshake_timeout_seconds, self.clock))
+        launcher = engine if isinstance(engine, Launcher) else None
+        flush = launcher.flush if launcher else _nothing
+        own(self, "launcher", launcher)
+        own(self, "flush", flush)
+        own(self, "handshakes", Handshakes(limits.handshake_timeout_seconds, self.clock, flush))
         own(
             self,
             "relay_limits",
@@ -52,6 +57,10 @@ class World:
                 max_age_seconds=limits.max_age_seconds,
             ),
         )
+
+
+def _nothing() -> None:
+    """There is no engine to wake."""
 
 
 class Frame(Protocol):

@@ -85,6 +85,16 @@ def _set_options(sock: socket.socket) -> None:
         sock.setsockopt(*option)
 
 
+def ephemeral_ports() -> tuple[int, int]:
+    """The first and last port that the kernel gives to sockets that dial (ip(7), ip_local_port_range)."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+            first, last = map(int, file.read().split())
+    except (OSError, ValueError):
+        return 0, 65535
+    return first, last
+
+
 def packed_address(host: str, port: int) -> bytes | None:
     """The `sockaddr` of an IP literal, as connect(2) reads it; None for a name, or an address with a zone."""
     try:

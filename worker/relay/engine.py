@@ -162,7 +162,12 @@ class Launcher(Protocol):
         `client` is the client's descriptor, which is the engine's from now on; `client_ssl` the address
         of the OpenSSL connection on it, which `keep` keeps alive, or 0. `on_over` is called once, on
         the trio thread: not before this returns. `elapsed_seconds` is what it took so far, for `times`.
+        The engine may begin only when `flush` is called.
         """
+        ...
+
+    def flush(self) -> None:
+        """Begin what was launched since the last time: one wake-up of the engine for a batch."""
         ...
 
     def times(self) -> tuple[Times, Times]:

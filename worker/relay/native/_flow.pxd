@@ -101,6 +101,7 @@ cdef struct Flow:
     uint8_t stop       # asked to stop; guarded by the loop's mutex
     uint8_t stopping   # the same, as the loop has heard of it
     uint8_t begun
+    uint8_t may_meet_itself # it dials a port that the kernel may choose to dial from
     int address_bytes
     const char *address # where to dial; the ticket keeps it alive
     int64_t began
@@ -310,7 +311,7 @@ cdef inline bint _pass_end(Flow *flow, int source, Tools *tools) noexcept nogil:
     """All is delivered: end the sink's direction too, unless somebody might believe a cut stream."""
     cdef Side *sink = &flow.sides[1 - source]
     cdef int ended
-    if flow.lost:
+    if flow.lost or _says_closing(flow, source):
         flow.lanes[source].state = OVER
         return True
     if sink.write_waits != NOTHING:
@@ -322,6 +323,11 @@ cdef inline bint _pass_end(Flow *flow, int source, Tools *tools) noexcept nogil:
         _cannot_send(flow, source, tools)
     flow.lanes[source].state = OVER
     return True
+
+
+cdef inline bint _says_closing(Flow *flow, int source) noexcept nogil:
+    """Whether closing the sink, which is next, ends our direction of it as well."""
+    return flow.owns and flow.lanes[1 - source].state == OVER and flow.sides[1 - source].ssl == NULL
 
 
 cdef inline void _cannot_send(Flow *flow, int source, Tools *tools) noexcept nogil:

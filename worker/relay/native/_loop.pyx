@@ -95,15 +95,18 @@ cdef class Loop:
 
     `tls` maps names of OpenSSL functions to their addresses, as ints, or is empty: then no flow may
     have a TLS side. `options` are set on each socket that is dialled from, as (level, name, value).
-    `bounds` are those of the histograms of set-up times, in seconds. Raises OSError and MemoryError.
+    `bounds` are those of the histograms of set-up times, in seconds. `ports` are the first and the last
+    that the kernel chooses from for a socket that dials. Raises OSError and MemoryError.
     """
 
     cdef State *state
     cdef pthread_t thread
     cdef bint running
+    cdef int first_port, last_port
     cdef readonly int told  #: becomes readable when `reap` has something to give
 
-    def __cinit__(self, dict tls, tuple options, tuple bounds, int scratch_bytes):
+    def __cinit__(self, dict tls, tuple options, tuple bounds, int scratch_bytes, tuple ports=(0, 65535)):
+        self.first_port, self.last_port = ports
         self.state = <State *>calloc(1, sizeof(State))
         if self.state == NULL:
             raise MemoryError
@@ -203,6 +206,7 @@ cdef class Loop:
         cdef Ticket ticket = self._new(client, client_ssl, counters, idle_ns, age_ns, buffer_bytes, pipe_bytes, on_over, keep)
         side_open(&ticket.flow.sides[UPSTREAM], ticket.flow, upstream, <void *>upstream_ssl)
         _post(self.state, ticket.flow)
+        self.flush()
         return ticket
 
     def dial(
@@ -214,7 +218,8 @@ cdef class Loop:
 
         Both descriptors are the loop's: closed at the end, in order or by a reset; but if the dial
         fails (`dial_error`), the client's is the caller's again, and nothing was read from it.
-        `elapsed` seconds have passed since the accept, for the account of set-up times.
+        `elapsed` seconds have passed since the accept, for the account of set-up times. The loop may
+        not hear of it before `flush`: one wake-up is enough for many.
         """
         cdef Ticket ticket = self._new(
             client, client_ssl, counters, idle_ns, age_ns, buffer_bytes, pipe_bytes, on_over, keep
@@ -227,8 +232,13 @@ cdef class Loop:
         flow.address_bytes = <int>len(address)
         flow.dial_until = dial_ns
         flow.elapsed = elapsed
+        flow.may_meet_itself = self.first_port <= _port_of(flow.address) <= self.last_port
         _post(self.state, flow)
         return ticket
+
+    def flush(self):
+        """See to it that the loop hears of what was dialled since the last time."""
+        _flush(self.state)
 
     cdef Ticket _new(
         self, int client, uintptr_t client_ssl, array.array counters,
@@ -288,32 +298,45 @@ cdef class Loop:
         return counts, counted(&times.total) / 1e9
 
 
+cdef int _port_of(const char *address) noexcept:
+    """At the same place for IPv4 and IPv6: behind the family, in network order."""
+    return (<unsigned char>address[2] << 8) | <unsigned char>address[3]
+
+
 cdef void _post(State *state, Flow *flow) noexcept:
     pthread_mutex_lock(&state.mutex)
     _push(state, flow)
+    pthread_mutex_unlock(&state.mutex)
 
 
 cdef void _stop(State *state, Flow *flow) noexcept:
     pthread_mutex_lock(&state.mutex)
-    if flow.handed_over or flow.stop:
-        pthread_mutex_unlock(&state.mutex)
-        return
-    flow.stop = True
-    _push(state, flow)
+    if not flow.handed_over and not flow.stop:
+        flow.stop = True
+        _push(state, flow)
+    pthread_mutex_unlock(&state.mutex)
+    _flush(state)
 
 
 cdef void _push(State *state, Flow *flow) noexcept:
-    """Into the inbox, unless it is there; gives the mutex back."""
-    cdef bint asleep = state.asleep
-    if not flow.posted:
-        flow.posted = True
-        flow.next_posted = NULL
-        if state.inbox_first == NULL:
-            state.inbox_first = flow
-        else:
-            state.inbox_last.next_posted = flow
-        state.inbox_last = flow
-    state.asleep = False
+    """Into the inbox, unless it is there."""
+    if flow.posted:
+        return
+    flow.posted = True
+    flow.next_posted = NULL
+    if state.inbox_first == NULL:
+        state.inbox_first = flow
+    else:
+        state.inbox_last.next_posted = flow
+    state.inbox_last = flow
+
+
+cdef void _flush(State *state) noexcept:
+    cdef bint wake
+    pthread_mutex_lock(&state.mutex)
+    wake = state.asleep and state.inbox_first != NULL
+    if wake:
+        state.asleep = False
     pthread_mutex_unlock(&state.mutex)
-    if asleep:
+    if wake:
         loop_signal(state.wake)

@@ -256,13 +256,9 @@ cdef inline void _serve_one(State *state, Flow *flow) noexcept nogil:
 cdef inline bint _dialled(State *state, Flow *flow) noexcept nogil:
     """Whether the upstream is connected; a flow whose dial failed is over."""
     cdef Side *upstream = &flow.sides[UPSTREAM]
-    cdef socklen_t size = sizeof(int)
     if upstream.write_waits != NOTHING:
         return False
-    if getsockopt(upstream.fd, SOL_SOCKET, SO_ERROR, &flow.error, &size) != 0:
-        flow.error = errno
-    if flow.error == 0 and _reached_itself(upstream.fd):
-        flow.error = ECONNREFUSED
+    flow.error = _refusal(state, flow)
     if flow.error != 0:
         _end(state, flow, DIAL_FAILED)
         return False
@@ -273,6 +269,18 @@ cdef inline bint _dialled(State *state, Flow *flow) noexcept nogil:
     _observe(state, &state.dials, <double>(_clock() - flow.began) / SECOND)
     _observe(state, &state.setups, <double>(_clock() - flow.began) / SECOND + flow.elapsed)
     return True
+
+
+cdef inline int _refusal(State *state, Flow *flow) noexcept nogil:
+    """Why a dial that has ended did not succeed; 0 if it did."""
+    cdef Side *upstream = &flow.sides[UPSTREAM]
+    cdef int error = 0
+    cdef socklen_t size = sizeof(error)
+    if upstream.hung_up and getsockopt(upstream.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0:
+        return errno
+    if error == 0 and flow.may_meet_itself and _reached_itself(upstream.fd):
+        return ECONNREFUSED
+    return error
 
 
 cdef inline bint _reached_itself(int fd) noexcept nogil:

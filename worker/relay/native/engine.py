@@ -14,7 +14,7 @@ import trio
 
 from cluster.reasons import End
 from worker.net.leg import Leg
-from worker.net.sockets import STREAM_OPTIONS
+from worker.net.sockets import STREAM_OPTIONS, ephemeral_ports
 from worker.relay.engine import Flow, Launch, RelayLimits, Times
 from worker.relay.native._loop import Loop, Ticket
 from worker.tls.openssl import function_addresses
@@ -34,10 +34,15 @@ class NativeEngine:
 
     def __init__(self, bounds: Sequence[float] = ()) -> None:
         self._loop = Loop(
-            function_addresses(_FUNCTIONS), STREAM_OPTIONS, tuple(bounds), _SCRATCH_BYTES
+            function_addresses(_FUNCTIONS),
+            STREAM_OPTIONS,
+            tuple(bounds),
+            _SCRATCH_BYTES,
+            ephemeral_ports(),
         )
         self._limits = RelayLimits()
         self._numbers = _numbers(self._limits)
+        self.flush = self._loop.flush
         self.times: Callable[[], tuple[Times, Times]] = self._loop.times
 
     async def attend(
