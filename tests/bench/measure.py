@@ -51,7 +51,7 @@ class Manner:
 
     Each waits up to `quiet_seconds` for the machine to be quiet. A sample during which other processes took
     more than QUIET_CORES is taken again, as often as `again` says; the one of them with the least disturbance
-    counts, whatever its figures. Unless `shared`, the subject has a core of its own.
+    counts, whatever its figures. Unless it or the run is `shared`, the subject has a core of its own.
     """
 
     seconds: float
@@ -100,7 +100,7 @@ def _once(run: Run, subject: Subject, way: Way, manner: Manner) -> Sample:
 
 def _busy(command: list[str], run: Run, subject: Subject, manner: Manner) -> Sample:
     seconds, log = manner.seconds, manner.log
-    cores = _place(subject, manner)
+    cores = _place(subject, manner, shared=manner.shared or run.shared)
     cpu, busy, began = _cpu(subject), proc.busy_seconds(), time.monotonic()
     upstream = proc.cpu_seconds([manner.upstream_pid])
     with running(command, log, stdout=subprocess.PIPE) as process:
@@ -124,9 +124,9 @@ def _busy(command: list[str], run: Run, subject: Subject, manner: Manner) -> Sam
     )
 
 
-def _place(subject: Subject, manner: Manner) -> placement.Cores:
+def _place(subject: Subject, manner: Manner, *, shared: bool) -> placement.Cores:
     """Without a proxy, the upstream is the subject."""
-    cores = placement.split(os.sched_getaffinity(0), shared=manner.shared)
+    cores = placement.split(os.sched_getaffinity(0), shared=shared)
     direct = not subject.root
     placement.move([manner.upstream_pid], cores.subject if direct else cores.load)
     if not direct:

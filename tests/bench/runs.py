@@ -13,12 +13,16 @@ IDLE_CONNECTIONS = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One measurement of one subject. `key` tells it from others of the same mode."""
+    """One measurement of one subject. `key` tells it from others of the same mode.
+
+    `shared`: generator and upstream want more than the one core of two that is theirs, so all share all.
+    """
 
     key: str
     mode: str
     connections: int
     resume: bool = False
+    shared: bool = False
 
     def __str__(self) -> str:
         return self.key
@@ -30,8 +34,8 @@ RESUME = Run(key="resume", mode="connect", connections=32, resume=True)
 ECHO_1 = Run(key="echo-1", mode="echo", connections=1)
 ECHO_64 = Run(key="echo-64", mode="echo", connections=64)
 ECHO_1000 = Run(key="echo-1000", mode="echo", connections=1000)
-DOWN = Run(key="down", mode="down", connections=4)
-UP = Run(key="up", mode="up", connections=4)
+DOWN = Run(key="down", mode="down", connections=4, shared=True)
+UP = Run(key="up", mode="up", connections=4, shared=True)
 IDLE = Run(key="idle", mode="idle", connections=IDLE_CONNECTIONS)
 
 
