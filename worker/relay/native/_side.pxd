@@ -119,13 +119,18 @@ cdef inline int side_end(Side *side, Tls *tls) noexcept nogil:
 
 
 cdef inline int _read_plain(Side *side, char *into, int size) noexcept nogil:
+    """A short read has emptied the socket (epoll(7)): what was announced before, if anything, is its end."""
     cdef ssize_t count
+    if side.after != BLOCKED:
+        return side.after
     while True:
         count = recv(side.fd, into, size, 0)
         if count >= 0:
-            # A short read has emptied the socket (epoll(7)), unless its end is waiting behind it.
-            if 0 < count < size and not side.hung_up:
-                side.read_waits = READABLE
+            if 0 < count < size:
+                if not side.hung_up:
+                    side.read_waits = READABLE
+                elif not side.reset:
+                    side.after = ENDED
             return <int>count
         if errno == EAGAIN:
             side.read_waits = READABLE
