@@ -17,6 +17,11 @@ from cluster.routes import Endpoint
 from worker.relay.engine import Flow
 from worker.telemetry.metrics import ServiceMeters
 
+#: The state of a connection that the engine dials and carries by itself; shown as `dial`, then `relay`.
+LAUNCHED = "launched"
+#: States in which the flow is ended, and not a task.
+_FLOWING = frozenset({"relay", LAUNCHED})
+
 
 class Entry:
     """One connection, from accept to account. Written by its own task only, but for `end`."""
@@ -81,7 +86,7 @@ class Entry:
         if self.ended_by is not None:
             return False
         self.ended_by = reason
-        if self.state == "relay":
+        if self.state in _FLOWING:
             self.flow.kill(reason)
         else:
             self._cancel()
@@ -109,12 +114,17 @@ class Entry:
             "destination": str(self.service) if self.service else "",
             "sni": self.server_name,
             "endpoint": str(self.endpoint) if self.endpoint else "",
-            "state": self.state,
+            "state": self._shown_state(),
             "age_seconds": round(now - self.started, 3),
             "bytes_up": self.flow.up_bytes,
             "bytes_down": self.flow.down_bytes,
             "generation": self.generation,
         }
+
+    def _shown_state(self) -> str:
+        if self.state != LAUNCHED:
+            return self.state
+        return "relay" if self.flow.has_reached else "dial"
 
 
 class Live:

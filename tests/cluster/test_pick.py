@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.pick import candidates
+from cluster.pick import FirstPick, candidates
 from cluster.routes import Endpoint
 
 
@@ -63,3 +63,17 @@ class _AlmostOne(random.Random):
 def test_the_last_draw_stays_inside_whatever_rounding_does():
     endpoints = [_endpoint(port, weight=127) for port in range(1, 60)]
     assert candidates(endpoints, _AlmostOne())[0].port == 59
+
+
+@given(sets, st.randoms(use_true_random=False))
+def test_the_prepared_pick_is_one_that_could_come_first(endpoints, chance):
+    drawn = FirstPick(endpoints).draw(chance)
+    healthy = [endpoint for endpoint in endpoints if endpoint.healthy]
+    assert drawn in healthy if healthy else drawn is None
+
+
+def test_the_prepared_pick_has_the_same_odds():
+    chance = random.Random(7)
+    pick = FirstPick([_endpoint(1, weight=1), _endpoint(2, weight=3), _endpoint(3, weight=6)])
+    drawn = Counter(pick.draw(chance).port for _ in range(10_000))
+    assert [round(drawn[port] / 1000) for port in (1, 2, 3)] == [1, 3, 6]

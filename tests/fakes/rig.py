@@ -186,8 +186,12 @@ class Rig:
         self.slots = {}
 
     def listen(self, port=0):
-        """Hand the worker a listening socket; its port."""
-        sock = listening_socket("127.0.0.1", port)
+        """Hand the worker a listening socket; its port.
+
+        With an engine that needs no task for what is common, hellos come with the accept, as in a node.
+        """
+        defer = 1 if self.world.launcher is not None else 0
+        sock = listening_socket("127.0.0.1", port, defer_accept_seconds=defer)
         port = sock.getsockname()[1]
         slot = Slot(address="127.0.0.1", port=port, index=0)
         self.listeners.assign({**dict.fromkeys(self.slots), slot: sock})

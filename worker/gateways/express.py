@@ -15,6 +15,7 @@ from typing import Protocol
 from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.gateways.inbound import FailedDial, Inbound, Serve
+from worker.live import LAUNCHED
 from worker.relay.engine import Launch
 from worker.tls.leg import TlsLeg
 from worker.view.ways import Ways
@@ -41,7 +42,7 @@ def launch(inbound: Inbound, client: TlsLeg | None, target: Target, go_on: Serve
     if way is None or world.launcher is None:
         return False
     entry.endpoint, address = way
-    entry.state = "relay"
+    entry.state = LAUNCHED
     world.launcher.launch(
         inbound.descriptor,
         client.ssl_address() if client else 0,

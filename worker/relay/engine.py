@@ -27,7 +27,9 @@ from worker.net.leg import Leg
 
 #: Indexes of `Flow.counters`, as the client sees it: up is client to upstream.
 UP, DOWN = 0, 1
-_NOTHING_YET = (0, 0)
+#: Beside them, 1 once a launched flow has reached its upstream.
+REACHED = 2
+_NOTHING_YET = (0, 0, 0)
 
 
 class Flow:
@@ -63,6 +65,11 @@ class Flow:
     @down_bytes.setter
     def down_bytes(self, count: int) -> None:
         self.counters[DOWN] = count
+
+    @property
+    def has_reached(self) -> bool:
+        """Whether a flow that was launched is connected to its upstream."""
+        return self.counters[REACHED] > 0
 
     def kill(self, end: End) -> None:
         """End this flow now, for this reason; the first reason wins, and repeating is harmless.

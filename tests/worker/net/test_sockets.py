@@ -1,5 +1,6 @@
 """Sockets are what their makers say, and what they accept inherits it."""
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -8,7 +9,14 @@ import socket
 
 import pytest
 
-from worker.net.sockets import ListenError, address_text, listening_socket, outbound_socket
+from worker.net.sockets import (
+    ListenError,
+    address_text,
+    ephemeral_ports,
+    listening_socket,
+    outbound_socket,
+    packed_address,
+)
 
 TCP = socket.IPPROTO_TCP
 
@@ -94,3 +102,28 @@ def test_addresses_as_people_write_them():
     assert address_text("10.0.0.1", 80) == "10.0.0.1:80"
     assert address_text("::1", 80) == "[::1]:80"
     assert address_text("", 80) == "*:80"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_packed_address_is_what_the_kernel_reads(host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server, socket.socket(family) as client:
+        port = server.getsockname()[1]
+        packed = packed_address(host, port)
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.connect(client.fileno(), packed, len(packed)) == 0
+        assert client.getpeername()[:2] == (host, port)
+
+
+@pytest.mark.parametrize("host", ["db.internal", "", "fe80::1%lo", "1.2.3", "127.0.0.1\0"])
+def test_what_is_no_plain_address_is_not_packed(host):
+    assert packed_address(host, 80) is None
+
+
+def test_the_ports_that_the_kernel_dials_from():
+    first, last = ephemeral_ports()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        assert first <= client.getsockname()[1] <= last

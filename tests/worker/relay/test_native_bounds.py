@@ -26,7 +26,7 @@ def carried():
     """Two local pairs, (peer, ours) each, and a loop that carries between them; how many bytes, too."""
     loop = Loop({}, (), (), 65536)
     pairs = [socket.socketpair() for _ in range(2)]
-    counters = array("Q", (0, 0))
+    counters = array("Q", (0, 0, 0))
     for pair in pairs:
         for sock in pair:
             sock.setblocking(False)

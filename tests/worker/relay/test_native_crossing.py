@@ -85,7 +85,7 @@ def carried(tls_side, cross):
     for side, (_, sock) in enumerate(pairs):
         ours += [sock.fileno(), 1 if side == tls_side else 0]
     loop = Loop(library.addresses, (), (), 65536)
-    loop.relay(*ours, array("Q", (0, 0)), 0, 0, 65536, 0, print, library)
+    loop.relay(*ours, array("Q", (0, 0, 0)), 0, 0, 65536, 0, print, library)
     loop.start()
     try:
         yield library, pairs[tls_side][0], pairs[1 - tls_side][0]

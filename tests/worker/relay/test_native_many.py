@@ -126,7 +126,7 @@ async def test_a_flow_that_never_blocks_lets_fifty_others_go_first():
         client[0].shutdown(socket.SHUT_WR)
         upstream[0].shutdown(socket.SHUT_WR)
         ours = client[1].fileno(), 0, upstream[1].fileno(), 0
-        counters = array("Q", (0, 0))
+        counters = array("Q", (0, 0, 0))
         loop.relay(*ours, counters, 0, 0, 1024, 0, lambda _: over.append(name), None)
         return counters
 

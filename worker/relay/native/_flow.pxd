@@ -48,6 +48,7 @@ from worker.relay.native._timers cimport Timer
 cdef enum:
     CLIENT = 0
     UPSTREAM = 1
+    REACHED = 2        # the index of one more counter: 1 once a dial has succeeded
 
 # How a flow is over; RUNNING while it is not. `ENDS` in `_loop` is in the same order.
 cdef enum:
@@ -83,7 +84,7 @@ cdef struct Flow:
     Timer timer        # first, so that a timer's address is its flow's
     Side sides[2]
     Lane lanes[2]
-    uint64_t *counters # two, as `Flow.counters` in Python
+    uint64_t *counters # three, as `Flow.counters` in Python
     int64_t last_moved
     int64_t idle_limit # 0 is none
     int64_t ends_at    # 0 is never

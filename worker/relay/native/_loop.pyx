@@ -245,7 +245,10 @@ cdef class Loop:
         int64_t idle_ns, int64_t age_ns, uint32_t buffer_bytes, uint32_t pipe_bytes, object on_over, object keep,
     ):
         cdef Ticket ticket = Ticket.__new__(Ticket)
-        cdef Flow *flow = <Flow *>calloc(1, sizeof(Flow))
+        cdef Flow *flow
+        if len(counters) < 3 or counters.itemsize != sizeof(uint64_t):
+            raise ValueError("a flow has three counters of 64 bits")
+        flow = <Flow *>calloc(1, sizeof(Flow))
         if flow == NULL:
             raise MemoryError
         side_open(&flow.sides[CLIENT], flow, client, <void *>client_ssl)

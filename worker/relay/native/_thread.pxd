@@ -13,7 +13,7 @@ What it shares with Python is guarded by one mutex, taken once per turn:
 
 Both are threaded through the flows themselves, a flow being in each at most once: they take no memory,
 and are no longer than there are flows. From the posting until it is reaped a flow is the loop's alone;
-others read only its two counters, which lie in an array of Python's.
+others read only its counters, which lie in an array of Python's.
 
 In every epoll round all that happened is written down first, and only then is anybody served: whether a
 TLS side has hung up must be known before something is written to it (`_side`).
@@ -30,6 +30,7 @@ from worker.relay.native._flow cimport (
     IDLE_TIMEOUT,
     MAX_AGE,
     NO_ROOM,
+    REACHED,
     RUNNING,
     STOPPED,
     UPSTREAM,
@@ -57,6 +58,7 @@ from worker.relay.native._kernel cimport (
     clock_gettime,
     close,
     connect,
+    count_up,
     count_up,
     epoll_ctl,
     epoll_event,
@@ -263,6 +265,7 @@ cdef inline bint _dialled(State *state, Flow *flow) noexcept nogil:
         _end(state, flow, DIAL_FAILED)
         return False
     flow.dialling = False
+    count_up(&flow.counters[REACHED], 1)
     flow.last_moved = state.tools.now
     if flow.idle_limit and flow.last_moved + flow.idle_limit < flow.timer.due:
         _schedule(state, flow)  # else it is looked at when the dial would have been due
