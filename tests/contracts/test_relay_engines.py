@@ -282,6 +282,25 @@ async def test_a_tls_stream_without_its_end_is_cut_not_finished(engine, wire, cu
         await assert_reset(other)
 
 
+@pytest.mark.parametrize("pair", ["plain-plain", "plain-tls"], indirect=True)
+@pytest.mark.parametrize("size", [3, 100_000])
+@pytest.mark.parametrize("with_end", [True, False])
+async def test_urgent_data_cuts_no_stream(engine, wire, size, with_end):
+    """A read stops short at its mark (tcp(7)), although more is there. The urgent byte itself is dropped."""
+    wire.client.sock.send(b"a" * size)
+    wire.client.sock.send(b"!", socket.MSG_OOB)
+    wire.client.sock.send(b"b" * size)
+    if with_end:
+        await wire.client.half_close()
+    async with running(engine, wire) as run:
+        assert await receive_exactly(wire.upstream, 2 * size) == b"a" * size + b"b" * size
+        if not with_end:
+            await wire.client.half_close()
+        assert await receive_all(wire.upstream) == b""
+        await wire.upstream.half_close()
+        assert await run.ended() is End.FINISHED
+
+
 async def test_a_reset_after_half_close_is_still_a_reset(engine, wire):
     async with running(engine, wire) as run:
         await wire.client.half_close()

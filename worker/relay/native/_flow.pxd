@@ -191,7 +191,7 @@ cdef inline bint _carry(Flow *flow, int source, Tools *tools, int *left) noexcep
         return _pass_end(flow, source, tools)
     if flow.sides[source].read_waits != NOTHING:
         return False
-    if lane.bulk and pipe_borrow(&tools.pipes, &lane.pipe, <int>flow.pipe_bytes):
+    if lane.bulk and not flow.sides[source].urgent and pipe_borrow(&tools.pipes, &lane.pipe, <int>flow.pipe_bytes):
         return _pour_in(flow, source, tools, left)
     return _receive(flow, source, tools, left)
 
@@ -273,7 +273,7 @@ cdef inline bint _pour_in(Flow *flow, int source, Tools *tools, int *left) noexc
         return _pour_out(flow, source, tools, left)
     pipe_return(&tools.pipes, &lane.pipe)
     if count == 0:
-        lane.state = ENDING
+        lane.bulk = False  # the end, or urgent data: a read can tell
     elif errno == EAGAIN:
         side.read_waits = READABLE
         lane.bulk = lane.rush >= WORTH_A_PIPE

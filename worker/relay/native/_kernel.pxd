@@ -57,6 +57,7 @@ cdef extern from "<sys/epoll.h>" nogil:
     enum: EPOLL_CTL_DEL
     enum: EPOLLIN
     enum: EPOLLOUT
+    enum: EPOLLPRI
     enum: EPOLLRDHUP
     enum: EPOLLERR
     enum: EPOLLHUP

@@ -75,6 +75,7 @@ cdef struct Side:
     uint8_t write_waits
     uint8_t hung_up    # the kernel has told of an end or an error: read until it shows
     uint8_t reset      # the kernel has told of an error or of both directions' end
+    uint8_t urgent     # the peer has sent urgent data, at which reads stop short (tcp(7))
     int after          # what the next read answers, if this one found it behind its bytes; else BLOCKED
 
 
@@ -86,6 +87,7 @@ cdef inline void side_open(Side *side, void *flow, int fd, void *ssl) noexcept n
     side.write_waits = NOTHING
     side.hung_up = False
     side.reset = False
+    side.urgent = False
     side.after = BLOCKED
 
 
@@ -119,14 +121,18 @@ cdef inline int side_end(Side *side, Tls *tls) noexcept nogil:
 
 
 cdef inline int _read_plain(Side *side, char *into, int size) noexcept nogil:
-    """A short read has emptied the socket (epoll(7)): what was announced before, if anything, is its end."""
+    """A short read has emptied the socket (epoll(7)): what was announced before, if anything, is its end.
+
+    Except at a mark of urgent data, where a read stops although more is behind. The kernel tells of it no
+    later than of the end, and again if it comes after the last telling.
+    """
     cdef ssize_t count
     if side.after != BLOCKED:
         return side.after
     while True:
         count = recv(side.fd, into, size, 0)
         if count >= 0:
-            if 0 < count < size:
+            if 0 < count < size and not side.urgent:
                 if not side.hung_up:
                     side.read_waits = READABLE
                 elif not side.reset:

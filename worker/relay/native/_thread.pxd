@@ -48,6 +48,7 @@ from worker.relay.native._kernel cimport (
     EPOLLHUP,
     EPOLLIN,
     EPOLLOUT,
+    EPOLLPRI,
     EPOLLRDHUP,
     SO_ERROR,
     SO_LINGER,
@@ -189,6 +190,9 @@ cdef inline void _note(State *state, epoll_event *events, int count) noexcept no
         heard = events[at].events
         if heard & (EPOLLERR | EPOLLHUP):
             side.reset = True
+        if heard & EPOLLPRI:
+            side.urgent = True
+            heard |= EPOLLIN
         if heard & (EPOLLERR | EPOLLHUP | EPOLLRDHUP):
             side.hung_up = True
             heard |= EPOLLIN | EPOLLOUT
@@ -525,7 +529,7 @@ cdef inline bint _watch(State *state, Flow *flow) noexcept nogil:
     cdef int at
     if not heap_reserve(&state.heap, state.carried):
         return False
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
+    event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET
     for at in range(2):
         event.data.ptr = &flow.sides[at]
         if epoll_ctl(state.epoll, EPOLL_CTL_ADD, flow.sides[at].fd, &event) != 0:
