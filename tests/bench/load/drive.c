@@ -90,8 +90,10 @@ static void reopen(struct slot *s, bool reset) {
 
 static void step_finishing(struct slot *s) {
     int over = channel_finished(&s->channel);
-    if (over == CHANNEL_FAILED) lose(s, FAIL_RESET);
-    else if (over) reopen(s, false);
+    if (over == CHANNEL_FAILED) return lose(s, FAIL_RESET);
+    if (!over) return;
+    channel_finish(&s->channel);
+    reopen(s, false);
 }
 
 static void operation_done(struct slot *s) {
@@ -101,8 +103,7 @@ static void operation_done(struct slot *s) {
         s->began = now;
         begin_operation(s, run.plan.next, run.plan.next_length);
     } else if (run.o->mode == MODE_CONNECT) {
-        channel_finish(&s->channel);
-        s->state = FINISHING;
+        s->state = FINISHING; /* the upstream ends the connection, and we after it */
         if (run.o->reset) reopen(s, true);
         else step_finishing(s);
     }

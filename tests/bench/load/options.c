@@ -8,13 +8,13 @@
 static const char usage[] =
     "usage: lockload upstream --port P [--port P ...]\n"
     "       lockload connect|echo|down|up|idle --port P [options]\n"
-    "  connect  a new connection for each answer of --bytes (default 1024)\n"
+    "  connect  a new connection for each answer of --bytes (default 1024), after which the upstream ends it\n"
     "  echo     --bytes (default 100) to and fro on connections that stay\n"
     "  down up  streams from or to the upstream\n"
     "  idle     opens connections, prints {\"ready\": N}, holds them until standard input ends\n"
     "  --connections N  --seconds S  --warmup S (default 0.25)  --bytes N\n"
     "  --sni NAME       the server name; with it and without --tls, a ClientHello comes first and the rest is plain\n"
-    "  --reset          connect: close with a reset, once the answer is there, instead of in order\n"
+    "  --reset          connect: the client ends it, with a reset\n"
     "  --tls --cert FILE --key FILE --roots FILE   mutual TLS 1.3; --verify checks the server's chain\n"
     "  --resume         connect: offer the session that the connection before it left\n"
     "One JSON object on standard output, once it is over.\n";

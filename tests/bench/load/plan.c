@@ -11,9 +11,9 @@ static void *room(size_t length) {
     return found;
 }
 
-static enum operation operation_of(enum mode mode) {
-    switch (mode) {
-    case MODE_CONNECT: return OP_REPLY;
+static enum operation operation_of(const struct options *o) {
+    switch (o->mode) {
+    case MODE_CONNECT: return o->reset ? OP_REPLY : OP_LAST;
     case MODE_DOWN: return OP_STREAM;
     case MODE_UP: return OP_SINK;
     default: return OP_ECHO;
@@ -21,7 +21,7 @@ static enum operation operation_of(enum mode mode) {
 }
 
 struct plan plan_make(const struct options *o) {
-    enum operation operation = operation_of(o->mode);
+    enum operation operation = operation_of(o);
     size_t body = operation == OP_ECHO ? o->bytes : 0;
     struct plan p = {.first = room(HELLO_MAX_BYTES + FRAME_BYTES + body), .pattern = room(CHUNK_BYTES)};
     pattern_fill(p.pattern, CHUNK_BYTES);
@@ -31,6 +31,6 @@ struct plan plan_make(const struct options *o) {
     p.next = p.first + hello;
     p.next_length = FRAME_BYTES + body;
     p.first_length = hello + p.next_length;
-    p.answer_length = operation == OP_ECHO || operation == OP_REPLY ? o->bytes : 0;
+    p.answer_length = operation == OP_STREAM || operation == OP_SINK ? 0 : o->bytes;
     return p;
 }

@@ -25,6 +25,7 @@ struct peer {
     uint8_t *stash;   /* an echoed body while it is not sent: MAX_ECHO_BYTES */
     size_t stashed, unsent;
     bool listens, writes;
+    bool last;        /* what is owed is the last; then say FIN */
 };
 
 static struct peer peers[MAX_DESCRIPTORS];
@@ -69,6 +70,7 @@ static bool command(struct peer *p) {
     p->have = 0;
     p->at = 0;
     switch (p->header[0]) {
+    case OP_LAST: p->last = true; /* fall through */
     case OP_REPLY: p->owed = frame_length(p->header); break;
     case OP_ECHO: p->left = frame_length(p->header); p->state = BODY; break;
     case OP_STREAM: p->owed = SIZE_MAX; p->state = STREAM; break;
@@ -148,6 +150,7 @@ static bool answer(int fd, struct peer *p) {
         if (p->state == STREAM) return true; /* for ever, and from the start of the pattern each time */
         p->owed -= (size_t)sent;
         p->at += (size_t)sent;
+        if (p->last && !p->owed) shutdown(fd, SHUT_WR);
     }
     while (p->sunk >= ACK_BYTES) {
         if ((sent = push(fd, pattern, 1)) < 0) return false;

@@ -3,6 +3,7 @@
  * A client may begin with one TLS record (a ClientHello, for a proxy that routes by its SNI); the upstream
  * skips it. Then come frames of FRAME_BYTES: an operation, three zeros, a length in network order.
  *   REPLY n: the upstream sends n bytes of the pattern     STREAM: it sends for ever
+ *   LAST n:  the same, and then it ends the connection
  *   ECHO n:  n bytes follow, and come back                 SINK: everything else is thrown away, and every
  *                                                          ACK_BYTES one byte says so
  */
@@ -14,7 +15,7 @@
 #include <string.h>
 
 enum { FRAME_BYTES = 8, ACK_BYTES = 1 << 20, CHUNK_BYTES = 1 << 18, TLS_HANDSHAKE_RECORD = 22 };
-enum operation { OP_REPLY = 'R', OP_ECHO = 'E', OP_STREAM = 'S', OP_SINK = 'K' };
+enum operation { OP_REPLY = 'R', OP_LAST = 'L', OP_ECHO = 'E', OP_STREAM = 'S', OP_SINK = 'K' };
 
 static inline void frame_write(uint8_t *at, enum operation operation, uint32_t length) {
     uint32_t order = htonl(length);
