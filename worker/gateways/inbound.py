@@ -15,6 +15,7 @@ from worker.current import Current
 from worker.dial import Dialer
 from worker.gateways.handshakes import Handshakes
 from worker.live import Entry, Live
+from worker.net.sockets import notice_dead_peers
 from worker.relay.engine import Launcher, RelayEngine, RelayLimits
 from worker.settings import WorkerSettings
 from worker.telemetry.metrics import Metrics
@@ -102,10 +103,11 @@ class Inbound:
 
     @property
     def sock(self) -> socket.socket:
-        """The connection as a socket, non-blocking."""
+        """The connection as a socket, non-blocking; a caller that vanishes is noticed."""
         if self._sock is None:
             self._sock = socket.socket(fileno=self.descriptor)
             self._sock.setblocking(False)
+            notice_dead_peers(self._sock)
         return self._sock
 
     def give_away(self) -> None:

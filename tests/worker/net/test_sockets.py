@@ -14,6 +14,7 @@ from worker.net.sockets import (
     address_text,
     ephemeral_ports,
     listening_socket,
+    notice_dead_peers,
     outbound_socket,
     packed_address,
 )
@@ -40,8 +41,14 @@ def test_accepted_sockets_inherit_the_options(address):
             accepted, _ = listener.accept()
             with accepted:
                 assert option(accepted, TCP, socket.TCP_NODELAY)
-                assert option(accepted, socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-                assert option(accepted, TCP, socket.TCP_KEEPIDLE) == 60
+                assert not option(accepted, socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_dead_peers_are_noticed_where_that_is_asked_for():
+    with socket.socket() as sock:
+        notice_dead_peers(sock)
+        assert option(sock, socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert option(sock, TCP, socket.TCP_KEEPIDLE) == 60
 
 
 def test_several_sockets_share_a_port_when_they_may():

@@ -89,6 +89,7 @@ cdef struct Flow:
     int64_t idle_limit # 0 is none
     int64_t ends_at    # 0 is never
     int64_t dial_until
+    int64_t late_at    # when the late options are due; 0 is never
     uint32_t buffer_bytes
     uint32_t pipe_bytes # 0 is no pipes
     int error

@@ -23,6 +23,8 @@ class Loop:
         bounds: tuple[float, ...],
         scratch_bytes: int,
         ports: tuple[int, int] = ...,
+        late_options: tuple[tuple[int, int, int], ...] = ...,
+        late_ns: int = ...,
     ) -> None: ...
     @property
     def told(self) -> int: ...

@@ -45,6 +45,7 @@ from worker.relay.native._thread cimport (
     MOST_BOUNDS,
     MOST_OPTIONS,
     Option,
+    Options,
     State,
     Times,
     loop_run,
@@ -94,7 +95,8 @@ cdef class Loop:
     """One relay loop. Everything but its thread is called by one Python thread.
 
     `tls` maps names of OpenSSL functions to their addresses, as ints, or is empty: then no flow may
-    have a TLS side. `options` are set on each socket that is dialled from, as (level, name, value).
+    have a TLS side. `options` are set on each socket that is dialled from, as (level, name, value),
+    and `late_options` on both sides of a dialled flow that has lived for `late_ns`, unless that is 0.
     `bounds` are those of the histograms of set-up times, in seconds. `ports` are the first and the last
     that the kernel chooses from for a socket that dials. Raises OSError and MemoryError.
     """
@@ -105,7 +107,10 @@ cdef class Loop:
     cdef int first_port, last_port
     cdef readonly int told  #: becomes readable when `reap` has something to give
 
-    def __cinit__(self, dict tls, tuple options, tuple bounds, int scratch_bytes, tuple ports=(0, 65535)):
+    def __cinit__(
+        self, dict tls, tuple options, tuple bounds, int scratch_bytes, tuple ports=(0, 65535),
+        tuple late_options=(), int64_t late_ns=0,
+    ):
         self.first_port, self.last_port = ports
         self.state = <State *>calloc(1, sizeof(State))
         if self.state == NULL:
@@ -117,7 +122,10 @@ cdef class Loop:
             raise MemoryError
         self.state.tools.scratch_bytes = scratch_bytes
         self._open_descriptors()
-        self._learn(tls, options, bounds)
+        self.state.late_ns = late_ns
+        _learn_options(&self.state.at_once, options)
+        _learn_options(&self.state.late, late_options)
+        self._learn(tls, bounds)
 
     cdef int _open_descriptors(self) except -1:
         cdef epoll_event event
@@ -130,15 +138,12 @@ cdef class Loop:
             raise OSError(errno, "a relay loop needs three descriptors")
         return 0
 
-    cdef int _learn(self, dict tls, tuple options, tuple bounds) except -1:
+    cdef int _learn(self, dict tls, tuple bounds) except -1:
         cdef int at
-        if len(options) > MOST_OPTIONS or len(bounds) > MOST_BOUNDS:
-            raise ValueError(f"more than {MOST_OPTIONS} options or {MOST_BOUNDS} bounds")
-        for at, (level, name, value) in enumerate(options):
-            self.state.options[at] = Option(level, name, value)
+        if len(bounds) > MOST_BOUNDS:
+            raise ValueError(f"more than {MOST_BOUNDS} bounds")
         for at, bound in enumerate(bounds):
             self.state.bounds[at] = bound
-        self.state.options_count = len(options)
         self.state.bounds_count = len(bounds)
         if tls:
             self.state.tools.tls.read = <SslIo><uintptr_t>tls["SSL_read"]
@@ -299,6 +304,16 @@ cdef class Loop:
         cdef int at
         counts = [counted(&times.counts[at]) for at in range(self.state.bounds_count + 1)]
         return counts, counted(&times.total) / 1e9
+
+
+cdef int _learn_options(Options *into, tuple options) except -1:
+    cdef int at
+    if len(options) > MOST_OPTIONS:
+        raise ValueError(f"more than {MOST_OPTIONS} options")
+    for at, (level, name, value) in enumerate(options):
+        into.options[at] = Option(level, name, value)
+    into.count = <int>len(options)
+    return 0
 
 
 cdef int _port_of(const char *address) noexcept:

@@ -110,15 +110,21 @@ cdef struct Option:
     int value
 
 
+cdef struct Options:
+    Option options[MOST_OPTIONS]
+    int count
+
+
 cdef struct State:
     Tools tools
     Heap heap
     int epoll
     int wake             # Python writes it to wake the loop
     int told             # the loop writes it to wake Python
-    int options_count
     int bounds_count
-    Option options[MOST_OPTIONS]
+    Options at_once      # for each socket that dials
+    Options late         # for both sides of a dialled flow that has lived for `late_ns`
+    int64_t late_ns
     double bounds[MOST_BOUNDS]
     Times dials          # seconds that connecting took
     Times setups         # seconds from accept to the first byte relayed
@@ -327,7 +333,20 @@ cdef inline void _judge(State *state, Flow *flow) noexcept nogil:
     elif flow.idle_limit and not flow.dialling and now - flow.last_moved >= flow.idle_limit:
         _end(state, flow, IDLE_TIMEOUT)
     else:
+        if flow.late_at and now >= flow.late_at:
+            _be_late(state, flow)
         _schedule(state, flow)
+
+
+cdef inline void _be_late(State *state, Flow *flow) noexcept nogil:
+    flow.late_at = 0
+    _set_options(flow.sides[CLIENT].fd, &state.late)
+    _set_options(flow.sides[UPSTREAM].fd, &state.late)
+
+
+cdef inline int64_t _sooner(int64_t one, int64_t other) noexcept nogil:
+    """Of two moments, 0 being never."""
+    return other if one == 0 or 0 < other < one else one
 
 
 cdef inline void _schedule(State *state, Flow *flow) noexcept nogil:
@@ -336,8 +355,8 @@ cdef inline void _schedule(State *state, Flow *flow) noexcept nogil:
         due = flow.dial_until
     elif flow.idle_limit:
         due = flow.last_moved + flow.idle_limit
-    if flow.ends_at and (due == 0 or flow.ends_at < due):
-        due = flow.ends_at
+    due = _sooner(due, flow.ends_at)
+    due = _sooner(due, flow.late_at)
     if due == 0:
         heap_remove(&state.heap, &flow.timer)
     else:
@@ -479,6 +498,8 @@ cdef inline void _begin(State *state, Flow *flow) noexcept nogil:
     flow.began = flow.last_moved = _clock()
     if flow.ends_at:
         flow.ends_at += flow.began
+    if flow.owns and state.late_ns > 0:
+        flow.late_at = flow.began + state.late_ns
     flow.previous = NULL
     flow.next = state.all
     if state.all != NULL:
@@ -500,12 +521,18 @@ cdef inline void _begin(State *state, Flow *flow) noexcept nogil:
         _queue(state, flow)
 
 
+cdef inline void _set_options(int fd, Options *options) noexcept nogil:
+    cdef Option *option
+    cdef int at
+    for at in range(options.count):
+        option = &options.options[at]
+        setsockopt(fd, option.level, option.name, &option.value, sizeof(int))
+
+
 cdef inline void _dial(State *state, Flow *flow) noexcept nogil:
     """Begin to connect; what comes of it is told by the socket."""
     cdef const sockaddr *to = <const sockaddr *>flow.address
     cdef Side *upstream = &flow.sides[UPSTREAM]
-    cdef Option *option
-    cdef int at
     flow.dialling = True
     flow.dial_until += flow.began
     upstream.fd = socket(to.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
@@ -513,9 +540,7 @@ cdef inline void _dial(State *state, Flow *flow) noexcept nogil:
         flow.error = errno
         flow.outcome = DIAL_FAILED
         return
-    for at in range(state.options_count):
-        option = &state.options[at]
-        setsockopt(upstream.fd, option.level, option.name, &option.value, sizeof(int))
+    _set_options(upstream.fd, &state.at_once)
     upstream.read_waits = READABLE
     upstream.write_waits = WRITABLE
     if connect(upstream.fd, to, flow.address_bytes) != 0 and errno != EINPROGRESS:

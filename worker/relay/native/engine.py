@@ -14,7 +14,12 @@ import trio
 
 from cluster.reasons import End
 from worker.net.leg import Leg
-from worker.net.sockets import STREAM_OPTIONS, ephemeral_ports
+from worker.net.sockets import (
+    KEEPALIVE_AFTER_SECONDS,
+    KEEPALIVE_OPTIONS,
+    STREAM_OPTIONS,
+    ephemeral_ports,
+)
 from worker.relay.engine import Flow, Launch, RelayLimits, Times
 from worker.relay.native._loop import Loop, Ticket
 from worker.tls.openssl import function_addresses
@@ -39,6 +44,8 @@ class NativeEngine:
             tuple(bounds),
             _SCRATCH_BYTES,
             ephemeral_ports(),
+            KEEPALIVE_OPTIONS,
+            _nanoseconds(KEEPALIVE_AFTER_SECONDS),
         )
         self._limits = RelayLimits()
         self._numbers = _numbers(self._limits)
