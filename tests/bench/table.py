@@ -19,21 +19,30 @@ def spell(value: float | None) -> str:
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def render(lines: Iterable[Line], peers: Sequence[str]) -> str:
+def render(lines: Sequence[Line], peers: Sequence[str]) -> str:
     """Medians of each subject, then the ratio of ours to each peer and to the better, then the target."""
     header = ("", "unit", OURS, *peers, *(f"/{peer}" for peer in peers), "/better", "target", "")
     header = tuple(cell if len(peers) > 1 or cell != "/better" else "" for cell in header)
     body: list[tuple[str, ...]] = [header]
-    kind, notes = "", []
+    kind = ""
     for line in lines:
         if line.row.kind != kind:
             kind = line.row.kind
             body.append((_TITLES[kind],))
         body.append(_cells(line, peers))
-        where = f"{line.row.kind}, {line.row.title}"
-        notes += [f"! {where}: {note}" for note in line.notes]
-        notes += [f"~ {where}: {limit}" for limit in line.limits]
-    return "\n".join([*_align(body), *notes])
+    return "\n".join([*_align(body), *_remarks(lines)])
+
+
+def _remarks(lines: Iterable[Line]) -> Iterable[str]:
+    """Each once, as rows that are made of the same runs have the same."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for line in lines:
+        for mark, notes in (("!", line.notes), ("~", line.limits)):
+            for note in notes:
+                rows.setdefault((mark, line.row.kind, note), []).append(line.row.title)
+    for (mark, kind, note), titles in rows.items():
+        more = f" (and {len(titles) - 1} more)" if len(titles) > 1 else ""
+        yield f"{mark} {kind}, {titles[0]}{more}: {note}"
 
 
 def _cells(line: Line, peers: Sequence[str]) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """The load generator counts what goes well, and tells what does not by its cause."""
 
+import contextlib
 import json
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.bench.processes import free_port
 
@@ -38,7 +41,7 @@ def upstream(generator):
 
 
 @contextmanager
-def misbehaving(serve):
+def serving(serve):
     """A server that does `serve(connection)` with each connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -101,6 +104,57 @@ def test_a_port_that_nobody_listens_on_is_refused(generator):
     assert said["operations"] == 0
 
 
+@pytest.fixture(scope="module")
+def credentials(tmp_path_factory):
+    """Files of an authority and of one certificate, which server and client share."""
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    leaf = authority.issue_cert("web.example")
+    leaf.private_key_pem.write_to_path(folder / "key")
+    leaf.cert_chain_pems[0].write_to_path(folder / "cert")
+    authority.cert_pem.write_to_path(folder / "roots")
+    return folder
+
+
+def answer_over_tls(folder):
+    """One answer, close_notify, and no FIN before the client's close_notify is there, as nginx does."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert", folder / "key")
+    context.load_verify_locations(folder / "roots")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    def serve(connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with (
+            contextlib.suppress(OSError),  # at its end the generator leaves what is under way
+            context.wrap_socket(connection, server_side=True) as sock,
+        ):
+            length = int.from_bytes(sock.recv(FRAME_BYTES)[4:], "big")
+            sock.sendall(bytes(i % 251 for i in range(length)))
+            sock.unwrap()
+
+    return serve
+
+
+@pytest.mark.parametrize("resume", [False, True], ids=["full", "resumed"])
+def test_mutual_tls_is_counted_and_so_is_what_was_resumed(generator, credentials, resume):
+    files = [f"--{name}={credentials / name}" for name in ("cert", "key", "roots")]
+    with serving(answer_over_tls(credentials)) as port:
+        options = ("--tls", "--verify", "--sni", "web.example", *files, *["--resume"] * resume)
+        said = drive(generator, "connect", port, *options)
+    assert said["failures"] == {}
+    assert said["operations"] > 5
+    assert said["resumed"] == (said["operations"] if resume else 0)
+
+
+def test_a_server_that_cannot_prove_itself_is_a_failure_of_tls(generator, credentials, tmp_path):
+    trustme.CA().cert_pem.write_to_path(tmp_path / "roots")
+    files = [f"--cert={credentials}/cert", f"--key={credentials}/key", f"--roots={tmp_path}/roots"]
+    with serving(answer_over_tls(credentials)) as port:
+        options = ("--tls", "--verify", "--sni", "web.example", *files)
+        said = drive(generator, "echo", port, *options)
+    assert said["failures"] == {"tls": 1}
+
+
 def end_early(connection):
     connection.recv(65536)
     connection.sendall(b"\0\1\2")
@@ -121,7 +175,7 @@ def reset(connection):
     [(end_early, "ended_early"), (answer_wrongly, "wrong_bytes"), (reset, "reset")],
 )
 def test_a_bad_answer_is_told_by_its_cause(generator, serve, cause):
-    with misbehaving(serve) as port:
+    with serving(serve) as port:
         said = drive(generator, "echo", port)
     assert said["failures"] == {cause: 1}
     assert said["total_operations"] == 0
@@ -134,7 +188,7 @@ def test_a_connection_without_an_answer_has_stalled(generator):
         while connection.recv(65536):
             pass
 
-    with misbehaving(answer_once) as port:
+    with serving(answer_once) as port:
         said = drive(generator, "echo", port, "--seconds", "1.3")
     assert said["failures"] == {"stalled": 1}
     assert said["total_operations"] == 1

@@ -94,12 +94,13 @@ void channel_finish(struct channel *c) {
     shutdown(c->fd, SHUT_WR);
 }
 
-/* Below TLS: what still comes is an alert or a ticket, which nobody needs any more. */
+/* The answer is whole, so an end without close_notify, which OpenSSL takes for an error, is an end as well. */
 int channel_finished(struct channel *c) {
     uint8_t rest[4096];
     ssize_t got;
-    while ((got = plain_result(recv(c->fd, rest, sizeof rest, 0))) > 0) continue;
-    return got == CHANNEL_ENDED ? 1 : got == CHANNEL_AGAIN ? 0 : CHANNEL_FAILED;
+    while ((got = channel_read(c, rest, sizeof rest)) > 0) continue;
+    if (got == CHANNEL_AGAIN) return 0;
+    return got == CHANNEL_ENDED || errno == 0 ? 1 : CHANNEL_FAILED;
 }
 
 void channel_close(struct channel *c, bool reset) {

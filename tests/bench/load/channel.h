@@ -37,7 +37,8 @@ bool channel_holds_bytes(const struct channel *c);
 
 /* Say that nothing more comes: close_notify, then FIN. */
 void channel_finish(struct channel *c);
-/* Once nothing is read any more: 1 if the peer has ended, 0 if not yet, CHANNEL_FAILED if it reset the connection. */
+/* Once no more is expected: 1 if the peer has ended (TLS: by close_notify, as some servers wait for ours before
+ * they send FIN), 0 if not yet, CHANNEL_FAILED if it reset the connection. */
 int channel_finished(struct channel *c);
 /* Let go of it; with a reset, or whatever the kernel thinks right. */
 void channel_close(struct channel *c, bool reset);
