@@ -65,9 +65,9 @@ def listening_socket(
 #: small segments back for more (RFC 896), as we pass on what others composed.
 STREAM_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
-#: Ask a silent peer now and then whether it is still there (RFC 1122 4.2.3.6). It arms a timer at each
-#: end of each connection, which was a tenth of what a short one costs: whoever has to be quick sets it
-#: when a connection has lived for KEEPALIVE_AFTER_SECONDS.
+#: Ask a silent peer now and then whether it is still there (RFC 1122 4.2.3.6). That is four calls and a
+#: timer for each connection, so whoever has to be quick does it when one has lived for
+#: KEEPALIVE_AFTER_SECONDS.
 KEEPALIVE_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_SECONDS),
