@@ -10,13 +10,14 @@ what a gateway kind is.
 """
 
 import os
+from dataclasses import dataclass
 from typing import Protocol
 
 from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.gateways.inbound import FailedDial, Inbound, Serve
 from worker.live import LAUNCHED
-from worker.relay.engine import Launch
+from worker.relay.engine import Launch, Launcher
 from worker.tls.leg import TlsLeg
 from worker.view.ways import Ways
 
@@ -31,31 +32,45 @@ class Target(Protocol):
     def connect_timeout_seconds(self) -> float: ...
 
 
-def launch(inbound: Inbound, client: TlsLeg | None, target: Target, go_on: Serve) -> bool:
-    """Have the engine connect, relay and close; False if a task has to, and then nothing has changed.
+@dataclass(slots=True)
+class Way:
+    """An endpoint that can be dialled at once, and the engine that does it."""
+
+    endpoint: Endpoint
+    address: bytes
+    launcher: Launcher
+
+
+def way(inbound: Inbound, target: Target) -> Way | None:
+    """Where to go without a task; None if it takes one."""
+    world = inbound.world
+    if world.launcher is None:
+        return None
+    found = target.ways.first(world.chance)
+    return None if found is None else Way(*found, world.launcher)
+
+
+def launch(inbound: Inbound, client: TlsLeg | None, target: Target, way: Way, go_on: Serve) -> None:
+    """Have the engine connect, relay and close: the last that is done for a connection here.
 
     `client` is the caller's TLS leg, None where its bytes are passed on as they are. `go_on` is for a
     task that tries the other endpoints, should this one fail.
     """
     world, entry = inbound.world, inbound.entry
-    way = target.ways.first(world.chance)
-    if way is None or world.launcher is None:
-        return False
-    entry.endpoint, address = way
+    entry.endpoint = way.endpoint
     entry.state = LAUNCHED
-    world.launcher.launch(
+    way.launcher.launch(
         inbound.descriptor,
         client.ssl_address() if client else 0,
-        address,
+        way.address,
         dial_seconds=target.connect_timeout_seconds,
         elapsed_seconds=world.clock() - entry.started,
         flow=entry.flow,
         limits=world.relay_limits,
-        on_over=Launched(inbound, entry.endpoint, client, go_on),
+        on_over=Launched(inbound, way.endpoint, client, go_on),
         keep=client,
     )
     inbound.give_away()
-    return True
 
 
 class Launched:

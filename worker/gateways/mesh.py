@@ -33,10 +33,10 @@ async def _go_on(inbound: Inbound, target: MeshTarget) -> End:
 def serve_at_once(inbound: Inbound, server_name: str, hello_bytes: int, view: MeshView) -> bool:
     """The same without a task; False if it takes one, and then nothing has happened."""
     target = view.table.find(server_name)
-    if target is None:
-        return False
-    if not express.launch(inbound, None, target, partial(_go_on, target=target)):
+    way = express.way(inbound, target) if target else None
+    if target is None or way is None:
         return False
     inbound.entry.routed(target.service, server_name, target.meters)
     steps.count_hello(inbound, 0.0, hello_bytes)
+    express.launch(inbound, None, target, way, partial(_go_on, target=target))
     return True

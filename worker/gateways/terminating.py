@@ -80,8 +80,11 @@ class _Caller:
         except Ended as ended:
             return inbound.frame.resume(inbound, partial(_end, ended))
         go_on = partial(_go_on, permit=permit, client=client, target=target)
-        if target.origination or not express.launch(inbound, client, target, go_on):
+        way = None if target.origination else express.way(inbound, target)
+        if way is None:
             inbound.frame.resume(inbound, go_on)
+        else:
+            express.launch(inbound, client, target, way, go_on)
 
     def failed(self, error: Exception) -> None:
         self._inbound.frame.resume(self._inbound, partial(_turn_away, error))

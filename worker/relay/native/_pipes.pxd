@@ -21,7 +21,7 @@ cdef extern from "<unistd.h>" nogil:
     int close(int fd)
 
 cdef enum:
-    MOST_SPARE = 4
+    MOST_SPARE = 1     # while nobody leaves anything in one, one is enough
     MOST_LENT = 64
 
 
