@@ -42,8 +42,11 @@ def test_binds_one_socket_for_each_worker_with_equal_options(table, port):
     assert table.bind(wanted, sole=True) == ()
     sockets = [table.socket_of(slot) for slot in wanted]
     assert len({inode_of(held) for held in sockets}) == 3
-    for option in (socket.SO_REUSEPORT, socket.SO_KEEPALIVE):
-        assert {held.getsockopt(socket.SOL_SOCKET, option) for held in sockets} == {1}
+    for option in (
+        (socket.SOL_SOCKET, socket.SO_REUSEPORT),
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+    ):
+        assert {held.getsockopt(*option) for held in sockets} == {1}
     before = {slot: inode_of(table.socket_of(slot)) for slot in wanted}
     assert table.bind(wanted, sole=True) == ()
     assert {slot: inode_of(table.socket_of(slot)) for slot in wanted} == before
