@@ -41,16 +41,16 @@ from worker.relay.native._kernel cimport (
 )
 from worker.relay.native._pipes cimport pipes_close
 from worker.relay.native._side cimport SslCall, SslClear, SslIo, SslJudge, side_open
-from worker.relay.native._thread cimport (
+from worker.relay.native._state cimport (
     MOST_BOUNDS,
     MOST_OPTIONS,
     Option,
     Options,
     State,
     Times,
-    loop_run,
     loop_signal,
 )
+from worker.relay.native._thread cimport loop_run
 from worker.relay.native._timers cimport heap_free
 
 from cluster.reasons import End
