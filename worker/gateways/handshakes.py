@@ -82,17 +82,18 @@ class Handshakes:
                 self._after_batch()
 
     def _go_on(self, descriptor: int) -> None:
-        waiting = self._waiting.pop(descriptor, None)
+        waiting = self._waiting.get(descriptor)
         if waiting is None:
             return
-        # A one-shot event that came is off until it is asked for again, and gone with its socket.
         want = _step(waiting[0])
-        if want is not Want.NOTHING:
-            self._waiting[descriptor] = waiting
+        if want is Want.NOTHING:
+            # A one-shot event that came is off until it is asked for again, and gone with its socket.
+            del self._waiting[descriptor]
+        else:  # where it was, so that who drips keeps its deadline
             self._epoll.modify(descriptor, _EVENTS[want])
 
     async def _expire(self) -> None:
-        """Deadlines are in the order of beginnings, but for a few that took more than two steps."""
+        """Deadlines are in the order of beginnings."""
         while True:
             await trio.sleep(_EXPIRY_SECONDS)
             for caller in self._late(self._clock()):
