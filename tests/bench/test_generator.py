@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import socket
 import ssl
 import struct
@@ -15,6 +14,7 @@ import pytest
 import trustme
 
 from tests.bench.processes import free_port
+from tests.harness.programs import lacking, program
 
 pytestmark = pytest.mark.slow
 LOAD = Path(__file__).parent / "load"
@@ -24,8 +24,10 @@ FRAME_BYTES = 8
 
 @pytest.fixture(scope="module")
 def generator():
-    if shutil.which("gcc") is None or not Path("/usr/include/openssl/ssl.h").exists():
-        pytest.skip("the generator cannot be built: apt-get install gcc make libssl-dev")
+    program("gcc", "gcc")
+    program("make", "make")
+    if not Path("/usr/include/openssl/ssl.h").exists():
+        lacking("openssl/ssl.h", "libssl-dev")
     subprocess.run(["make", "-s", "-C", str(LOAD)], check=True, timeout=120)
     return str(LOAD / "lockload")
 

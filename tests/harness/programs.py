@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -21,11 +22,16 @@ def program(name: str, package: str) -> str:
     """The path of a program. Without it the test is skipped, or fails if LOCKGATE_REQUIRE=1."""
     found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], *_PLACES)))
     if found is None:
-        message = f"{name} is not installed: apt-get install {package}"
-        if os.environ.get("LOCKGATE_REQUIRE") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking(name, package)
     return found
+
+
+def lacking(name: str, package: str) -> NoReturn:
+    """Skip the test, or fail it if LOCKGATE_REQUIRE=1, and say which Debian package has what it needs."""
+    message = f"{name} is not installed: apt-get install {package}"
+    if os.environ.get("LOCKGATE_REQUIRE") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def wait_until(what: str, check: Callable[[], object], seconds: float = 10.0) -> object:
