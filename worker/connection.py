@@ -19,6 +19,9 @@ from worker.telemetry.metrics import ServiceMeters
 
 log = structlog.get_logger()
 
+#: How long connections that were just ended may take to be accounted for; it is a turn of the engine.
+LAST_ENDS_SECONDS = 1.0
+
 #: Endings that the caller must not take for a complete answer: it sees a reset.
 _ABORT = frozenset(
     {
@@ -155,17 +158,23 @@ def _log_bug(entry: Entry) -> None:
 
 
 async def outlast(live: Live, draining: trio.Event) -> None:
-    """Last as long as any connection once the worker drains; if cancelled, end those without a task."""
-    await draining.wait()
-    empty = trio.Event()
-    live.on_empty = empty.set
+    """Last as long as any connection once the worker drains; if cancelled, end those without a task.
+
+    However early that comes: with no grace at all it is in the same turn as the draining.
+    """
     try:
-        if len(live):
-            await empty.wait()
+        await draining.wait()
+        await _emptied(live)
     except trio.Cancelled:
         for entry in live:
             entry.end(End.DRAINED)
-        with trio.CancelScope(shield=True):
-            if len(live):
-                await empty.wait()
+        with trio.move_on_after(LAST_ENDS_SECONDS, shield=True):
+            await _emptied(live)
         raise
+
+
+async def _emptied(live: Live) -> None:
+    empty = trio.Event()
+    live.on_empty = empty.set
+    if len(live):
+        await empty.wait()

@@ -242,6 +242,20 @@ async def test_draining_waits_for_connections_without_a_task_and_then_ends_them(
         await stream.receive_some()
 
 
+async def test_draining_without_any_grace_ends_them_too(site, hello_bytes):
+    await site.serve()
+    stream = await site.mesh_call(hello_bytes(sni("api")))
+    live, draining = site.node.world.live, trio.Event()
+    async with trio.open_nursery() as serving:
+        serving.start_soon(connection.outlast, live, draining)
+        draining.set()
+        serving.cancel_scope.cancel()
+    assert len(live) == 0
+    await site.node.ended("drained")
+    with pytest.raises(trio.BrokenResourceError):
+        await stream.receive_some()
+
+
 async def test_draining_is_over_when_the_last_connection_is(site, hello_bytes):
     await site.serve()
     stream = await site.mesh_call(hello_bytes(sni("api")))
