@@ -9,6 +9,7 @@ handles (a view is compiled in one), which takes single steps of a dictionary, a
 shown is sample for sample what the library shows: names, labels, order, values and the spelling of `le`.
 """
 
+from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, ItemsView, Iterator, Sequence
 from itertools import accumulate, pairwise
@@ -27,6 +28,7 @@ from prometheus_client.utils import floatToGoString
 
 _le: Callable[[float], str] = floatToGoString
 _Handle = TypeVar("_Handle", bound="Count | Level | Spread")
+_Number = TypeVar("_Number", bound="Count | Level")
 
 
 class Count:
@@ -95,7 +97,7 @@ class _Family(Collector, Generic[_Handle]):
     """The series of one name, each a handle, by the values of the labels."""
 
     def __init__(
-        self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry
+        self, name: str, text: str, labels: Sequence[str] = (), *, registry: CollectorRegistry
     ) -> None:
         self._name = name
         self._text = text
@@ -122,26 +124,28 @@ class _Family(Collector, Generic[_Handle]):
         """All series in the order they were bound. Of a copy, as a thread may bind one meanwhile."""
         return self._series.copy().items()
 
-    def _new(self) -> _Handle:
-        raise NotImplementedError
+    @abstractmethod
+    def _new(self) -> _Handle: ...
 
-    def _blank(self) -> Metric:
-        raise NotImplementedError
+    @abstractmethod
+    def _blank(self) -> Metric: ...
 
 
-class Counts(_Family[Count]):
-    """A counter family; `name` is without `_total`."""
-
-    def __init__(
-        self, name: str, text: str, labels: Sequence[str] = (), *, registry: CollectorRegistry
-    ) -> None:
-        super().__init__(name, text, labels, registry)
+class _Numbers(_Family[_Number]):
+    """A family whose series are one number each."""
 
     def collect(self) -> Iterator[Metric]:
         family = self._blank()
         for values, handle in self._bound():
             family.add_metric(values, float(handle.value))
         yield family
+
+    @abstractmethod
+    def _blank(self) -> CounterMetricFamily | GaugeMetricFamily: ...
+
+
+class Counts(_Numbers[Count]):
+    """A counter family; `name` is without `_total`."""
 
     def _new(self) -> Count:
         return Count()
@@ -150,19 +154,8 @@ class Counts(_Family[Count]):
         return CounterMetricFamily(self._name, self._text, labels=self._labels)
 
 
-class Levels(_Family[Level]):
+class Levels(_Numbers[Level]):
     """A gauge family."""
-
-    def __init__(
-        self, name: str, text: str, labels: Sequence[str] = (), *, registry: CollectorRegistry
-    ) -> None:
-        super().__init__(name, text, labels, registry)
-
-    def collect(self) -> Iterator[Metric]:
-        family = self._blank()
-        for values, handle in self._bound():
-            family.add_metric(values, float(handle.value))
-        yield family
 
     def _new(self) -> Level:
         return Level()
@@ -191,7 +184,7 @@ class Spreads(_Family[Spread]):
         if not self._bounds or not all(low < high for low, high in steps):
             raise ValueError(f"{name}: buckets do not ascend from above zero: {self._bounds}")
         self._names = tuple(_le(bound) for bound in (*self._bounds, inf))
-        super().__init__(name, text, labels, registry)
+        super().__init__(name, text, labels, registry=registry)
 
     def collect(self) -> Iterator[Metric]:
         family = self._blank()
