@@ -173,6 +173,7 @@ cdef inline void _serve_one(State *state, Flow *flow) noexcept nogil:
 cdef inline bint _dialled(State *state, Flow *flow) noexcept nogil:
     """Whether the upstream is connected; a flow whose dial failed is over."""
     cdef Side *upstream = &flow.sides[UPSTREAM]
+    cdef double seconds
     if upstream.write_waits != NOTHING:
         return False
     flow.error = dial_refusal(state, flow)
@@ -184,8 +185,9 @@ cdef inline bint _dialled(State *state, Flow *flow) noexcept nogil:
     flow.last_moved = state.tools.now
     if flow.idle_limit and flow.last_moved + flow.idle_limit < flow.timer.due:
         _schedule(state, flow)  # else it is looked at when the dial would have been due
-    observe(state, &state.dials, <double>(clock_ns() - flow.began) / SECOND)
-    observe(state, &state.setups, <double>(clock_ns() - flow.began) / SECOND + flow.elapsed)
+    seconds = <double>(clock_ns() - flow.began) / SECOND
+    observe(state, &state.dials, seconds)
+    observe(state, &state.setups, seconds + flow.elapsed)
     return True
 
 
