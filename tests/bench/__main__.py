@@ -23,16 +23,7 @@ from .table import render
 def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _parser().parse_args()
-    try:
-        return _measure(options)
-    except BenchError as error:
-        progress.done()
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        progress.done()
-        print("bench: interrupted; everything that was started has ended", file=sys.stderr)
-        return 130
+    return progress.to_the_end("bench", lambda: _measure(options))
 
 
 def _measure(options: argparse.Namespace) -> int:

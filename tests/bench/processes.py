@@ -1,6 +1,7 @@
 """Processes of the benchmark: each is started here, and ended by its id.
 
-Belongs here: starting, waiting, ending, ports. Never here: what a process is for.
+Belongs here: starting, waiting, ending, ports. Never here: what a process is for, or anything of
+`tests.harness`, which needs pytest: the benchmark runs with the product's own install.
 """
 
 import contextlib

@@ -60,18 +60,13 @@ class Watch:
 def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _parser().parse_args()
-    try:
-        with bench(()) as stand, subjects(stand, (), processes=options.workers) as (product, on):
-            check(on[0])
-            found = _soak(stand, product, on[0], options.seconds)
-    except BenchError as error:
-        progress.done()
-        print(f"soak: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        progress.done()
-        print("soak: interrupted; everything that was started has ended", file=sys.stderr)
-        return 130
+    return progress.to_the_end("soak", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    with bench(()) as stand, subjects(stand, (), processes=options.workers) as (product, on):
+        check(on[0])
+        found = _soak(stand, product, on[0], options.seconds)
     return _publish(options, found)
 
 
