@@ -6,6 +6,7 @@ Belongs here: registering services and reporting checks there. Never here: the c
 from typing import Any
 
 from cluster.catalog import Health
+from cluster.filters.catalog import CHECK, SERVICE
 from coordinator.entries.services import check_service
 from coordinator.store.records import Change, Put
 from coordinator.store.state import State
@@ -14,6 +15,7 @@ from coordinator.store.tables import CHECKS, NODES, SERVICES
 from .answers import ApiError, refuse
 from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
+from .filtering import Filterable
 from .registering import free_sidecar_port, registration_changes, service_removal
 from .registration import commit
 from .shapes import agent_service_shape, check_shape, checks_on, services_on
@@ -121,8 +123,8 @@ def _checks(call: Call) -> dict[str, Any]:
 
 ROUTES = (
     at("/v1/agent/self", GET=Read(answer=_self, tables=(NODES,))),
-    at("/v1/agent/services", GET=Read(answer=_services)),
-    at("/v1/agent/checks", GET=Read(answer=_checks)),
+    at("/v1/agent/services", GET=Read(answer=_services, filterable=Filterable(shape=SERVICE))),
+    at("/v1/agent/checks", GET=Read(answer=_checks, filterable=Filterable(shape=CHECK))),
     at("/v1/agent/service/register", PUT=Do(answer=_register)),
     at("/v1/agent/service/deregister/{service:path}", PUT=Do(answer=_deregister)),
     at("/v1/agent/check/pass/{check:path}", PUT=_report(Health.PASSING)),

@@ -5,10 +5,12 @@ Belongs here: reading it. Never here: writing to it (`registration`), or health 
 
 from typing import Any
 
+from cluster.filters.catalog import CATALOG_SERVICE, GATEWAY_SERVICE, NODE, SERVICE
 from coordinator.compose.linking import gateway_services
 from coordinator.store.tables import ENTRIES, NODES, SERVICES
 
 from .endpoint import Call, Read, at
+from .filtering import Filterable
 from .selection import of_connect, of_service, pairs_of
 from .shapes import (
     catalog_service_shape,
@@ -80,25 +82,43 @@ def _under_node(call: Call) -> str:
     return call.path("node")
 
 
+_INSTANCES = Filterable(shape=CATALOG_SERVICE)
+_OF_NODE = Filterable(shape=SERVICE, under="Services")
+
 ROUTES = (
     at("/v1/catalog/datacenters", GET=Read(answer=_datacenters)),
-    at("/v1/catalog/nodes", GET=Read(answer=_nodes, tables=(NODES,))),
+    at(
+        "/v1/catalog/nodes",
+        GET=Read(answer=_nodes, tables=(NODES,), filterable=Filterable(shape=NODE)),
+    ),
     at("/v1/catalog/services", GET=Read(answer=_services, tables=(SERVICES,))),
-    at("/v1/catalog/service/{service}", GET=Read(answer=_service, tables=(NODES, SERVICES))),
+    at(
+        "/v1/catalog/service/{service}",
+        GET=Read(answer=_service, tables=(NODES, SERVICES), filterable=_INSTANCES),
+    ),
     at(
         "/v1/catalog/connect/{service}",
-        GET=Read(answer=_connect, tables=(NODES, SERVICES, ENTRIES)),
+        GET=Read(answer=_connect, tables=(NODES, SERVICES, ENTRIES), filterable=_INSTANCES),
     ),
     at(
         "/v1/catalog/node/{node}",
-        GET=Read(answer=_node, tables=(NODES, SERVICES), prefix=_under_node),
+        GET=Read(answer=_node, tables=(NODES, SERVICES), prefix=_under_node, filterable=_OF_NODE),
     ),
     at(
         "/v1/catalog/node-services/{node}",
-        GET=Read(answer=_node_services, tables=(NODES, SERVICES), prefix=_under_node),
+        GET=Read(
+            answer=_node_services,
+            tables=(NODES, SERVICES),
+            prefix=_under_node,
+            filterable=_OF_NODE,
+        ),
     ),
     at(
         "/v1/catalog/gateway-services/{gateway}",
-        GET=Read(answer=_gateway_services, tables=(SERVICES, ENTRIES)),
+        GET=Read(
+            answer=_gateway_services,
+            tables=(SERVICES, ENTRIES),
+            filterable=Filterable(shape=GATEWAY_SERVICE),
+        ),
     ),
 )

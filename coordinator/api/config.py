@@ -20,7 +20,9 @@ from coordinator.store.tables import ENTRIES
 from .answers import ApiError, json_answer, refuse
 from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
+from .entry_rows import entry_rows
 from .entry_writes import delete_entry, entry_key, put_entry
+from .filtering import Filterable
 from .parameters import cas_index
 
 WARNING_HEADER = "X-Lockgate-Warning"
@@ -97,6 +99,10 @@ def _kind(call: Call) -> str:
     return kind
 
 
+def _rows(call: Call) -> Filterable:
+    return entry_rows(_kind(call))
+
+
 def _one(call: Call) -> str:
     return entry_key(call.path("kind"), call.path("name"))
 
@@ -107,7 +113,10 @@ def _all(call: Call) -> str:
 
 ROUTES = (
     at("/v1/config", PUT=Do(answer=_write)),
-    at("/v1/config/{kind}", GET=Read(answer=_list, tables=(ENTRIES,), prefix=_all)),
+    at(
+        "/v1/config/{kind}",
+        GET=Read(answer=_list, tables=(ENTRIES,), prefix=_all, filterable=_rows),
+    ),
     at(
         "/v1/config/{kind}/{name}",
         GET=Read(answer=_read, tables=(ENTRIES,), prefix=_one),

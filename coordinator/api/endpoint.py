@@ -20,6 +20,7 @@ from coordinator.store.state import State
 
 from .answers import ApiError, error_answer, json_answer
 from .blocking import hold
+from .filtering import Filterable, asked_filter, filtered, refuse_filter
 from .parameters import check_common
 from .services import Services
 
@@ -56,23 +57,32 @@ class Call:
 class Read:
     """An answer from the wanted state. With `tables` it blocks when asked to, and tells its index.
 
-    `prefix` narrows which keys of them wake it.
+    `prefix` narrows which keys of them wake it. With `filterable` it honours `?filter=`.
     """
 
     answer: Callable[[Call], Any]
     tables: tuple[str, ...] = ()
     prefix: Callable[[Call], str] | None = None
+    filterable: Filterable | Callable[[Call], Filterable] | None = None
 
     async def respond(self, call: Call) -> Response:
+        rows = self._rows(call)
+        wanted = asked_filter(call.query("filter"), rows)
         if self.tables:
             prefix = self.prefix(call) if self.prefix else ""
             await hold(call.services, call.request, self.tables, prefix)
             call = _call(call.services, call.request)
         headers = self._headers(call)
         try:
-            return _response(self.answer(call), call.request, headers)
+            value = self.answer(call)
+            if rows is not None and wanted is not None:
+                value = await filtered(value, rows, wanted)
+            return _response(value, call.request, headers)
         except ApiError as error:
             return error_answer(error, headers)
+
+    def _rows(self, call: Call) -> Filterable | None:
+        return self.filterable(call) if callable(self.filterable) else self.filterable
 
     def _headers(self, call: Call) -> dict[str, str]:
         headers = {
@@ -96,6 +106,7 @@ class Do:
     answer: Callable[[Call], Awaitable[Any]]
 
     async def respond(self, call: Call) -> Response:
+        refuse_filter(call.query("filter"))
         value = await self.answer(call)
         return Response() if value is None else _response(value, call.request)
 

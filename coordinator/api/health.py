@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster.catalog import Health
+from cluster.filters.catalog import CHECK, HEALTH
 from coordinator.store.records import Record
 from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
 
 from .answers import ApiError
 from .endpoint import Call, Read, at
+from .filtering import Filterable
 from .selection import of_connect, of_service
 from .shapes import (
     check_shape,
@@ -71,17 +73,34 @@ def _where(call: Call, kept: Callable[[dict[str, Any]], bool]) -> list[dict[str,
 
 
 _INSTANCES = (NODES, SERVICES, CHECKS)
+_ENTRIES = Filterable(shape=HEALTH)
+_CHECKS = Filterable(shape=CHECK)
 
 ROUTES = (
-    at("/v1/health/service/{service}", GET=Read(answer=_health_of(of_service), tables=_INSTANCES)),
+    at(
+        "/v1/health/service/{service}",
+        GET=Read(answer=_health_of(of_service), tables=_INSTANCES, filterable=_ENTRIES),
+    ),
     at(
         "/v1/health/connect/{service}",
-        GET=Read(answer=_health_of(of_connect), tables=(*_INSTANCES, ENTRIES)),
+        GET=Read(
+            answer=_health_of(of_connect),
+            tables=(*_INSTANCES, ENTRIES),
+            filterable=_ENTRIES,
+        ),
     ),
     at(
         "/v1/health/node/{node}",
-        GET=Read(answer=_node, tables=(CHECKS,), prefix=lambda call: f"{call.path('node')}/"),
+        GET=Read(
+            answer=_node,
+            tables=(CHECKS,),
+            prefix=lambda call: f"{call.path('node')}/",
+            filterable=_CHECKS,
+        ),
     ),
-    at("/v1/health/checks/{service}", GET=Read(answer=_checks, tables=(CHECKS,))),
-    at("/v1/health/state/{state}", GET=Read(answer=_state, tables=(CHECKS,))),
+    at(
+        "/v1/health/checks/{service}",
+        GET=Read(answer=_checks, tables=(CHECKS,), filterable=_CHECKS),
+    ),
+    at("/v1/health/state/{state}", GET=Read(answer=_state, tables=(CHECKS,), filterable=_CHECKS)),
 )

@@ -5,20 +5,36 @@ Belongs here: reading and writing single pairs. Never here: what they decide (`i
 
 from typing import Any
 
+from cluster.filters.shapes import ANYTHING, TEXT, TEXT_MAP, WHOLE, Record
 from cluster.names import ServiceName
 from coordinator.compose.policy import KIND
 from coordinator.entries.entry import Checked, check_entry
 from coordinator.entries.intention_pair import validate_pair
-from coordinator.store.records import Record
+from coordinator.store.records import Record as Stored
 from coordinator.store.tables import ENTRIES
 
 from .answers import ApiError, refuse
 from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
 from .entry_writes import delete_entry_locked, entry_key, put_entry_locked
+from .filtering import Filterable
 from .names import service_parameter
 from .pairs import find_pair, pairs, with_pair, without_pair
 
+_TEXTS = ("SourceNS", "SourceName", "SourcePeer", "SourcePartition", "DestinationNS")
+_MORE_TEXTS = (
+    "DestinationName",
+    "DestinationPartition",
+    "SourceType",
+    "Action",
+    "Description",
+    "ID",
+)
+_SHAPE = Record(
+    dict.fromkeys((*_TEXTS, *_MORE_TEXTS, "CreatedAt", "UpdatedAt"), TEXT)
+    | dict.fromkeys(("Precedence", "CreateIndex", "ModifyIndex"), WHOLE)
+    | {"Permissions": ANYTHING, "Meta": TEXT_MAP}
+)
 _ASIDE = ("Action", "Permissions", "Description", "Meta")
 
 
@@ -64,7 +80,7 @@ def _asked(call: Call) -> tuple[ServiceName, ServiceName]:
     return service_parameter(call, "source"), service_parameter(call, "destination")
 
 
-def _entry(call: Call, destination: ServiceName) -> Record | None:
+def _entry(call: Call, destination: ServiceName) -> Stored | None:
     """The entry as it is now, under the lock."""
     return call.services.wanted.state.get(ENTRIES, entry_key(KIND, destination.name))
 
@@ -98,7 +114,15 @@ def _checked(body: dict[str, Any]) -> Checked:
 
 
 ROUTES = (
-    at("/v1/connect/intentions", GET=Read(answer=_list, tables=(ENTRIES,), prefix=lambda _: KIND)),
+    at(
+        "/v1/connect/intentions",
+        GET=Read(
+            answer=_list,
+            tables=(ENTRIES,),
+            prefix=lambda _: KIND,
+            filterable=Filterable(shape=_SHAPE),
+        ),
+    ),
     at(
         "/v1/connect/intentions/exact",
         GET=Read(answer=_get, tables=(ENTRIES,), prefix=lambda _: KIND),

@@ -13,7 +13,7 @@ from .answers import ApiError
 DEFAULT_WAIT_SECONDS = 300.0
 MAX_WAIT_SECONDS = 600.0
 _ENTERPRISE = ("ns", "partition", "sg")
-_LATER = {"filter": "filter expressions", "peer": "cluster peering"}
+_LATER = {"peer": "cluster peering"}
 
 
 def check_common(query: Mapping[str, str], datacenter: str) -> None:

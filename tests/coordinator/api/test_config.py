@@ -141,7 +141,7 @@ async def test_unknown_paths_say_whether_we_will_have_them(api):
         ({"dc": "dc2"}, 500),
         ({"ns": "team"}, 400),
         ({"partition": "p"}, 400),
-        ({"filter": "Name == x"}, 501),
+        ({"filter": "Name x"}, 400),
         ({"peer": "east"}, 501),
         ({"stale": "", "consistent": ""}, 400),
         ({"dc": "dc1", "ns": "default", "stale": ""}, 200),
