@@ -3,10 +3,19 @@
 Belongs here: registering services and reporting checks there. Never here: the catalog of other nodes.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from cluster.catalog import Health
 from cluster.filters.catalog import CHECK, SERVICE
+from coordinator.acl.rights import (
+    Right,
+    agent_read,
+    node_read,
+    node_write,
+    service_read,
+    service_write,
+)
 from coordinator.entries.services import check_service
 from coordinator.store.records import Change, Put
 from coordinator.store.state import State
@@ -16,8 +25,9 @@ from .answers import ApiError, refuse
 from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
 from .filtering import Filterable
+from .needs import each, in_answer
 from .registering import free_sidecar_port, registration_changes, service_removal
-from .registration import commit
+from .registration import check_write, commit, registration_rights
 from .shapes import agent_service_shape, check_shape, checks_on, services_on
 
 _OWN_ADDRESS = "127.0.0.1"  # until somebody registers the node with another
@@ -28,7 +38,20 @@ async def _register(call: Call) -> None:
     if definition is None:
         raise refuse(400, problems)
     node = call.services.node_name
+    call.require(_definition_rights(call.state, node, definition))
     await commit(call.services, lambda state: _definition_changes(state, node, definition))
+
+
+def _definition_rights(state: State, node: str, definition: dict[str, Any]) -> tuple[Right, ...]:
+    """The node itself is the agent's own, and needs no right."""
+    sidecar = definition.get("Sidecar")
+    bodies = [definition, *([sidecar] if sidecar else [])]
+    return tuple(
+        right
+        for body in bodies
+        for right in registration_rights(state, {"Node": node} | body)
+        if right.resource == "service"
+    )
 
 
 def _definition_changes(state: State, node: str, definition: dict[str, Any]) -> list[Change]:
@@ -49,7 +72,9 @@ def _instance_changes(state: State, node: str, definition: dict[str, Any]) -> li
 
 async def _deregister(call: Call) -> None:
     node, service = call.services.node_name, call.path("service")
-    if call.state.get(SERVICES, f"{node}/{service}") is None:
+    record = call.state.get(SERVICES, f"{node}/{service}")
+    call.require(service_write(record.value["Service"]) if record else node_write(node))
+    if record is None:
         raise ApiError(
             404, f'Unknown service ID "{service}": the service ID is passed, not its name'
         )
@@ -66,7 +91,7 @@ def _report(status: Health) -> Do:
     async def answer(call: Call) -> None:
         await _set_status(call, call.path("check"), status, call.query("note"))
 
-    return Do(answer=answer)
+    return Do(answer=answer, needs=in_answer)
 
 
 async def _update(call: Call) -> None:
@@ -77,8 +102,11 @@ async def _update(call: Call) -> None:
 
 
 async def _set_status(call: Call, check: str, status: Health, output: str) -> None:
-    key = f"{call.services.node_name}/{check}"
-    if call.state.get(CHECKS, key) is None:
+    node = call.services.node_name
+    key = f"{node}/{check}"
+    record = call.state.get(CHECKS, key)
+    call.require(check_write(node, record.value if record else {}))
+    if record is None:
         raise ApiError(404, f'Unknown check ID "{check}": the check ID is passed, not its name')
     await commit(call.services, lambda state: _status_change(state, key, status, output))
 
@@ -110,9 +138,18 @@ def _self(call: Call) -> dict[str, Any]:
     }
 
 
+def _own_agent(call: Call) -> Right:
+    return agent_read(call.services.node_name)
+
+
 def _services(call: Call) -> dict[str, Any]:
     own = services_on(call.state, call.services.node_name)
     return {r.value["ID"]: agent_service_shape(r, call.services.datacenter) for r in own}
+
+
+def _check_read(check: Mapping[str, Any]) -> Right:
+    name = check["ServiceName"]
+    return service_read(name) if name else node_read(check["Node"])
 
 
 def _checks(call: Call) -> dict[str, Any]:
@@ -122,13 +159,23 @@ def _checks(call: Call) -> dict[str, Any]:
 
 
 ROUTES = (
-    at("/v1/agent/self", GET=Read(answer=_self, tables=(NODES,))),
-    at("/v1/agent/services", GET=Read(answer=_services, filterable=Filterable(shape=SERVICE))),
-    at("/v1/agent/checks", GET=Read(answer=_checks, filterable=Filterable(shape=CHECK))),
-    at("/v1/agent/service/register", PUT=Do(answer=_register)),
-    at("/v1/agent/service/deregister/{service:path}", PUT=Do(answer=_deregister)),
+    at("/v1/agent/self", GET=Read(answer=_self, needs=_own_agent, tables=(NODES,))),
+    at(
+        "/v1/agent/services",
+        GET=Read(
+            answer=_services,
+            needs=each(lambda one: service_read(one["Service"])),
+            filterable=Filterable(shape=SERVICE),
+        ),
+    ),
+    at(
+        "/v1/agent/checks",
+        GET=Read(answer=_checks, needs=each(_check_read), filterable=Filterable(shape=CHECK)),
+    ),
+    at("/v1/agent/service/register", PUT=Do(answer=_register, needs=in_answer)),
+    at("/v1/agent/service/deregister/{service:path}", PUT=Do(answer=_deregister, needs=in_answer)),
     at("/v1/agent/check/pass/{check:path}", PUT=_report(Health.PASSING)),
     at("/v1/agent/check/warn/{check:path}", PUT=_report(Health.WARNING)),
     at("/v1/agent/check/fail/{check:path}", PUT=_report(Health.CRITICAL)),
-    at("/v1/agent/check/update/{check:path}", PUT=Do(answer=_update)),
+    at("/v1/agent/check/update/{check:path}", PUT=Do(answer=_update, needs=in_answer)),
 )

@@ -9,15 +9,25 @@ from typing import Any
 
 from starlette.responses import Response
 
-from cluster.identity import ServiceId, parse
+from cluster.identity import AgentId, MeshGatewayId, ServiceId, parse
+from coordinator.acl.rights import (
+    Right,
+    mesh_write,
+    node_write,
+    operator_read,
+    operator_write,
+    service_write,
+    service_write_any,
+)
 from coordinator.ca.admission import SigningQueueFull
-from coordinator.ca.csr import CsrRefused
+from coordinator.ca.csr import CsrRefused, LeafIdentity
 from coordinator.ca.sign import SignedLeaf, SigningRefused
 from coordinator.store.tables import CA
 
 from .answers import ApiError, refuse
 from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
+from .needs import anyone, in_answer
 
 PEM_CHAIN = "application/pem-certificate-chain"
 
@@ -47,14 +57,30 @@ async def _sign(call: Call) -> dict[str, Any]:
     if not csr:
         raise ApiError(400, "CSR is required: a certificate signing request in PEM")
     try:
-        leaf = await call.services.authority.sign(csr.encode())
+        asked = call.services.authority.read(csr.encode())
+        call.require(identity_right(asked.identity))
+        leaf = await call.services.authority.issue(asked)
     except CsrRefused as error:
+        call.require(service_write_any())  # what is wrong with a request is no stranger's business
         raise refuse(400, error.problems) from None
     except SigningQueueFull as error:
         raise ApiError(429, str(error)) from None
     except SigningRefused as error:
         raise ApiError(500, str(error)) from None
     return leaf_document(leaf)
+
+
+def identity_right(identity: LeafIdentity) -> Right:
+    """What it takes to bear this identity."""
+    match identity:
+        case ServiceId():
+            return service_write(identity.service)
+        case MeshGatewayId():
+            return mesh_write
+        case AgentId():
+            return node_write(identity.node)
+        case _:
+            return operator_write
 
 
 def leaf_document(leaf: SignedLeaf) -> dict[str, Any]:
@@ -81,11 +107,11 @@ def _rfc3339(seconds: float) -> str:
     return at_time.isoformat().replace("+00:00", "Z")
 
 
-_ROOTS = Read(answer=_roots, tables=(CA,))
+_ROOTS = Read(answer=_roots, needs=anyone, tables=(CA,))
 
 ROUTES = (
     at("/v1/connect/ca/roots", GET=_ROOTS),
     at("/v1/agent/connect/ca/roots", GET=_ROOTS),
-    at("/v1/connect/ca/configuration", GET=Read(answer=_configuration)),
-    at("/v1/lockgate/connect/sign", POST=Do(answer=_sign)),
+    at("/v1/connect/ca/configuration", GET=Read(answer=_configuration, needs=operator_read)),
+    at("/v1/lockgate/connect/sign", POST=Do(answer=_sign, needs=in_answer)),
 )

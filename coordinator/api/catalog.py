@@ -3,14 +3,18 @@
 Belongs here: reading it. Never here: writing to it (`registration`), or health (`health`).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from cluster.filters.catalog import CATALOG_SERVICE, GATEWAY_SERVICE, NODE, SERVICE
+from coordinator.acl.rights import Right, node_read, service_read
 from coordinator.compose.linking import gateway_services
+from coordinator.store.records import Record
 from coordinator.store.tables import ENTRIES, NODES, SERVICES
 
 from .endpoint import Call, Read, at
 from .filtering import Filterable
+from .needs import Each, anyone, each, in_answer, named
 from .selection import of_connect, of_service, pairs_of
 from .shapes import (
     catalog_service_shape,
@@ -58,19 +62,31 @@ def _flat(call: Call, records: list[Any]) -> list[dict[str, Any]]:
 
 
 def _node(call: Call) -> dict[str, Any] | None:
-    node = call.state.get(NODES, call.path("node"))
+    node = _readable_node(call)
     if node is None:
         return None
-    shown = {r.value["ID"]: service_shape(r) for r in services_on(call.state, node.key)}
+    shown = {r.value["ID"]: service_shape(r) for r in _readable_services(call, node)}
     return {"Node": node_shape(node, call.services.datacenter), "Services": shown}
 
 
 def _node_services(call: Call) -> dict[str, Any]:
-    node = call.state.get(NODES, call.path("node"))
+    node = _readable_node(call)
     if node is None:
         return {"Node": None, "Services": None}
-    shown = [service_shape(r) for r in services_on(call.state, node.key)]
+    shown = [service_shape(r) for r in _readable_services(call, node)]
     return {"Node": node_shape(node, call.services.datacenter), "Services": shown}
+
+
+def _readable_node(call: Call) -> Record | None:
+    """The node of the path, if it is there for this speaker."""
+    record = call.state.get(NODES, call.path("node"))
+    found = call.readable([record] if record else [], lambda one: node_read(one.key))
+    return found[0] if found else None
+
+
+def _readable_services(call: Call, node: Record) -> list[Record]:
+    found = services_on(call.state, node.key)
+    return call.readable(found, lambda one: service_read(one.value["Service"]))
 
 
 def _gateway_services(call: Call) -> list[dict[str, Any]]:
@@ -82,32 +98,63 @@ def _under_node(call: Call) -> str:
     return call.path("node")
 
 
+def _instance(row: Mapping[str, Any]) -> tuple[Right, ...]:
+    return node_read(row["Node"]), service_read(row["ServiceName"])
+
+
+def _link(row: Mapping[str, Any]) -> tuple[Right, ...]:
+    return service_read(row["Gateway"]["Name"]), service_read(row["Service"]["Name"])
+
+
+_READABLE: Each = each(_instance)
 _INSTANCES = Filterable(shape=CATALOG_SERVICE)
 _OF_NODE = Filterable(shape=SERVICE, under="Services")
 
 ROUTES = (
-    at("/v1/catalog/datacenters", GET=Read(answer=_datacenters)),
+    at("/v1/catalog/datacenters", GET=Read(answer=_datacenters, needs=anyone)),
     at(
         "/v1/catalog/nodes",
-        GET=Read(answer=_nodes, tables=(NODES,), filterable=Filterable(shape=NODE)),
+        GET=Read(
+            answer=_nodes,
+            needs=each(lambda row: node_read(row["Node"])),
+            tables=(NODES,),
+            filterable=Filterable(shape=NODE),
+        ),
     ),
-    at("/v1/catalog/services", GET=Read(answer=_services, tables=(SERVICES,))),
+    at(
+        "/v1/catalog/services",
+        GET=Read(
+            answer=_services, needs=named(lambda name, _: service_read(name)), tables=(SERVICES,)
+        ),
+    ),
     at(
         "/v1/catalog/service/{service}",
-        GET=Read(answer=_service, tables=(NODES, SERVICES), filterable=_INSTANCES),
+        GET=Read(answer=_service, needs=_READABLE, tables=(NODES, SERVICES), filterable=_INSTANCES),
     ),
     at(
         "/v1/catalog/connect/{service}",
-        GET=Read(answer=_connect, tables=(NODES, SERVICES, ENTRIES), filterable=_INSTANCES),
+        GET=Read(
+            answer=_connect,
+            needs=_READABLE,
+            tables=(NODES, SERVICES, ENTRIES),
+            filterable=_INSTANCES,
+        ),
     ),
     at(
         "/v1/catalog/node/{node}",
-        GET=Read(answer=_node, tables=(NODES, SERVICES), prefix=_under_node, filterable=_OF_NODE),
+        GET=Read(
+            answer=_node,
+            needs=in_answer,
+            tables=(NODES, SERVICES),
+            prefix=_under_node,
+            filterable=_OF_NODE,
+        ),
     ),
     at(
         "/v1/catalog/node-services/{node}",
         GET=Read(
             answer=_node_services,
+            needs=in_answer,
             tables=(NODES, SERVICES),
             prefix=_under_node,
             filterable=_OF_NODE,
@@ -117,6 +164,7 @@ ROUTES = (
         "/v1/catalog/gateway-services/{gateway}",
         GET=Read(
             answer=_gateway_services,
+            needs=each(_link),
             tables=(SERVICES, ENTRIES),
             filterable=Filterable(shape=GATEWAY_SERVICE),
         ),

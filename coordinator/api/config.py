@@ -19,10 +19,13 @@ from coordinator.store.tables import ENTRIES
 
 from .answers import ApiError, json_answer, refuse
 from .body import Fields, read_object
+from .call import Rights
 from .endpoint import Call, Do, Read, at
+from .entry_rights import entry_read, entry_write
 from .entry_rows import entry_rows
 from .entry_writes import delete_entry, entry_key, put_entry
 from .filtering import Filterable
+from .needs import each, in_answer
 from .parameters import cas_index
 
 WARNING_HEADER = "X-Lockgate-Warning"
@@ -59,6 +62,7 @@ def _decode_problems(body: Mapping[str, Any], kind: str) -> tuple[Problem, ...]:
 async def _write(call: Call) -> Response:
     cas = cas_index(call.request.query_params)
     checked, warnings = checked_entry(await read_object(call.request))
+    call.require(entry_write(checked.kind, checked.name, checked.body))
     written = await put_entry(call.services, checked, cas=cas)
     response = json_answer(written)
     for warning in warnings:
@@ -111,15 +115,29 @@ def _all(call: Call) -> str:
     return f"{call.path('kind')}/"
 
 
+def _readable(row: Mapping[str, Any]) -> Rights:
+    return entry_read(row["Kind"], row["Name"])
+
+
+def _read_right(call: Call) -> Rights:
+    return entry_read(_kind(call), call.path("name"))
+
+
+def _delete_right(call: Call) -> Rights:
+    return entry_write(_kind(call), call.path("name"))
+
+
 ROUTES = (
-    at("/v1/config", PUT=Do(answer=_write)),
+    at("/v1/config", PUT=Do(answer=_write, needs=in_answer)),
     at(
         "/v1/config/{kind}",
-        GET=Read(answer=_list, tables=(ENTRIES,), prefix=_all, filterable=_rows),
+        GET=Read(
+            answer=_list, needs=each(_readable), tables=(ENTRIES,), prefix=_all, filterable=_rows
+        ),
     ),
     at(
         "/v1/config/{kind}/{name}",
-        GET=Read(answer=_read, tables=(ENTRIES,), prefix=_one),
-        DELETE=Do(answer=_delete),
+        GET=Read(answer=_read, needs=_read_right, tables=(ENTRIES,), prefix=_one),
+        DELETE=Do(answer=_delete, needs=_delete_right),
     ),
 )

@@ -5,6 +5,7 @@ Belongs here: asking the fleet and narrowing its answer. Never here: how nodes a
 
 from typing import Any
 
+from coordinator.acl.rights import operator_read, operator_write
 from coordinator.fleet import MAX_ITEMS
 
 from .answers import ApiError
@@ -46,6 +47,6 @@ async def _live(call: Call, wanted: dict[str, str]) -> list[dict[str, Any]]:
 
 
 ROUTES = (
-    at("/v1/lockgate/connections", GET=Do(answer=_list)),
-    at("/v1/lockgate/connections/close", PUT=Do(answer=_close)),
+    at("/v1/lockgate/connections", GET=Do(answer=_list, needs=operator_read)),
+    at("/v1/lockgate/connections/close", PUT=Do(answer=_close, needs=operator_write)),
 )

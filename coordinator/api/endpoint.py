@@ -4,6 +4,8 @@ Belongs here: from a request to an answer, in the same way for all endpoints. Ne
 
 A `Read` is a plain function of one state of the wanted state, which makes it a blocking query for free: it is
 called again when one of its tables has changed. A `Do` is whatever must await.
+
+Both say in `needs` what right they ask of the caller: read `needs` before adding one.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,41 +18,19 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from cluster.errors import LockgateError
-from coordinator.store.state import State
 
 from .answers import ApiError, error_answer, json_answer
 from .blocking import hold
+from .call import Call
 from .filtering import Filterable, asked_filter, filtered, refuse_filter
+from .needs import Needs, check_asked, check_needs, shown, unstated
 from .parameters import check_common
 from .services import Services
 
+__all__ = ["Call", "Do", "Endpoint", "Read", "at"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One request, what to work with, and the wanted state at the moment."""
 
-    services: Services
-    request: Request
-    state: State
-
-    def path(self, name: str) -> str:
-        """A part of the path."""
-        return str(self.request.path_params[name])
-
-    def query(self, name: str, default: str = "") -> str:
-        """A parameter of the query string."""
-        return self.request.query_params.get(name, default)
-
-    def required(self, name: str) -> str:
-        """A parameter of the query string. Raises ApiError (400) if it is absent or empty."""
-        value = self.query(name)
-        if not value:
-            raise ApiError(400, f"required query parameter '{name}' not set")
-        return value
-
-    def flag(self, name: str) -> bool:
-        """Whether a parameter is set, as Consul reads it: `?passing`, `?passing=true`, not `=false`."""
-        return self.query(name, "false").lower() not in ("false", "0", "f")
+_FILTERED = {"X-Consul-Results-Filtered-By-ACLs": "true"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +41,25 @@ class Read:
     """
 
     answer: Callable[[Call], Any]
+    needs: Needs = unstated
     tables: tuple[str, ...] = ()
     prefix: Callable[[Call], str] | None = None
     filterable: Filterable | Callable[[Call], Filterable] | None = None
 
     async def respond(self, call: Call) -> Response:
+        check_needs(call, self.needs)
         rows = self._rows(call)
         wanted = asked_filter(call.query("filter"), rows)
         if self.tables:
             prefix = self.prefix(call) if self.prefix else ""
             await hold(call.services, call.request, self.tables, prefix)
             call = _call(call.services, call.request)
+            check_needs(call, self.needs)  # a token may end while its query waits
         headers = self._headers(call)
         try:
-            value = self.answer(call)
+            value = shown(call, self.needs, self.answer(call))
+            check_asked(call, self.needs)
+            headers |= _FILTERED if call.asked.hidden else {}
             if rows is not None and wanted is not None:
                 value = await filtered(value, rows, wanted)
             return _response(value, call.request, headers)
@@ -104,10 +89,13 @@ class Do:
     """
 
     answer: Callable[[Call], Awaitable[Any]]
+    needs: Needs = unstated
 
     async def respond(self, call: Call) -> Response:
         refuse_filter(call.query("filter"))
-        value = await self.answer(call)
+        check_needs(call, self.needs)
+        value = shown(call, self.needs, await self.answer(call))
+        check_asked(call, self.needs)
         return Response() if value is None else _response(value, call.request)
 
 
@@ -125,7 +113,7 @@ class Endpoint:
             response = error_answer(error)
         except LockgateError as error:
             response = error_answer(ApiError(500, str(error)))
-        response.headers["X-Consul-Default-ACL-Policy"] = "allow"
+        response.headers["X-Consul-Default-ACL-Policy"] = request.app.state.services.access.default
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
@@ -144,7 +132,12 @@ def at(path: str, **methods: Read | Do) -> Route:
 
 
 def _call(services: Services, request: Request) -> Call:
-    return Call(services=services, request=request, state=services.wanted.state)
+    return Call(
+        services=services,
+        request=request,
+        state=services.wanted.state,
+        speaker=services.access.speaker(request.scope),
+    )
 
 
 def _response(value: Any, request: Request, headers: dict[str, str] | None = None) -> Response:

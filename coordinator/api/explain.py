@@ -13,6 +13,7 @@ from cluster.lookup import NameTable
 from cluster.names import ServiceName, service_sni
 from cluster.routes import Endpoint, GatewayKind
 from cluster.snapshot import Trust
+from coordinator.acl.rights import intention_read, operator_read
 from coordinator.compose.catalog import Catalog, instances
 from coordinator.compose.linking import gateway_services
 from coordinator.compose.routes import Routes, routes
@@ -20,6 +21,7 @@ from coordinator.compose.routes import Routes, routes
 from .answers import ApiError
 from .endpoint import Call, Read, at
 from .names import service_parameter
+from .needs import in_answer
 from .pairs import pairs
 
 
@@ -42,10 +44,12 @@ def _explain(call: Call) -> dict[str, Any]:
     if call.query("sni"):
         sni = call.query("sni").lower()
         destination = _by_sni(served, sni)
+        call.require(intention_read(destination.name) if destination else operator_read)
         if destination is None:
             return _nowhere(call, sni)
     else:
         destination = service_parameter(call, "destination")
+        call.require(intention_read(destination.name))
         sni = _sni(call, destination)
     way = _way(served, destination, sni)
     return _decision(call, source, destination) | _route(way) | _generation(call)
@@ -156,4 +160,4 @@ def _generation(call: Call) -> dict[str, int]:
     return {"generation": call.services.fleet.status().get("generation", 0)}
 
 
-ROUTES = (at("/v1/lockgate/explain", GET=Read(answer=_explain)),)
+ROUTES = (at("/v1/lockgate/explain", GET=Read(answer=_explain, needs=in_answer)),)

@@ -3,17 +3,19 @@
 Belongs here: the catalog together with its checks. Never here: running a check.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cluster.catalog import Health
 from cluster.filters.catalog import CHECK, HEALTH
+from coordinator.acl.rights import Right, node_read, service_read
 from coordinator.store.records import Record
 from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
 
 from .answers import ApiError
 from .endpoint import Call, Read, at
 from .filtering import Filterable
+from .needs import each
 from .selection import of_connect, of_service
 from .shapes import (
     check_shape,
@@ -72,6 +74,18 @@ def _where(call: Call, kept: Callable[[dict[str, Any]], bool]) -> list[dict[str,
     return [check_shape(record) for record in records if kept(record.value)]
 
 
+def check_rights(row: Mapping[str, Any]) -> tuple[Right, ...]:
+    """What it takes to see a check: the node, and the service if it is one's."""
+    service = row["ServiceName"]
+    return (node_read(row["Node"]), *([service_read(service)] if service else ()))
+
+
+def _rights(row: Mapping[str, Any]) -> tuple[Right, ...]:
+    return node_read(row["Node"]["Node"]), service_read(row["Service"]["Service"])
+
+
+_SHOWN = each(_rights)
+_SHOWN_CHECKS = each(check_rights)
 _INSTANCES = (NODES, SERVICES, CHECKS)
 _ENTRIES = Filterable(shape=HEALTH)
 _CHECKS = Filterable(shape=CHECK)
@@ -79,12 +93,15 @@ _CHECKS = Filterable(shape=CHECK)
 ROUTES = (
     at(
         "/v1/health/service/{service}",
-        GET=Read(answer=_health_of(of_service), tables=_INSTANCES, filterable=_ENTRIES),
+        GET=Read(
+            answer=_health_of(of_service), needs=_SHOWN, tables=_INSTANCES, filterable=_ENTRIES
+        ),
     ),
     at(
         "/v1/health/connect/{service}",
         GET=Read(
             answer=_health_of(of_connect),
+            needs=_SHOWN,
             tables=(*_INSTANCES, ENTRIES),
             filterable=_ENTRIES,
         ),
@@ -93,6 +110,7 @@ ROUTES = (
         "/v1/health/node/{node}",
         GET=Read(
             answer=_node,
+            needs=_SHOWN_CHECKS,
             tables=(CHECKS,),
             prefix=lambda call: f"{call.path('node')}/",
             filterable=_CHECKS,
@@ -100,7 +118,10 @@ ROUTES = (
     ),
     at(
         "/v1/health/checks/{service}",
-        GET=Read(answer=_checks, tables=(CHECKS,), filterable=_CHECKS),
+        GET=Read(answer=_checks, needs=_SHOWN_CHECKS, tables=(CHECKS,), filterable=_CHECKS),
     ),
-    at("/v1/health/state/{state}", GET=Read(answer=_state, tables=(CHECKS,), filterable=_CHECKS)),
+    at(
+        "/v1/health/state/{state}",
+        GET=Read(answer=_state, needs=_SHOWN_CHECKS, tables=(CHECKS,), filterable=_CHECKS),
+    ),
 )

@@ -10,6 +10,7 @@ from cluster.authorize import reason_of
 from cluster.identity import Identity, IdentityError, ServiceId, parse
 from cluster.intentions import Decision, evaluate, matching_destination, matching_source
 from cluster.names import DEFAULT, ServiceName
+from coordinator.acl.rights import Right, intention_read, service_read, service_write
 from coordinator.compose.policy import KIND
 from coordinator.store.tables import ENTRIES
 
@@ -17,6 +18,7 @@ from .answers import ApiError
 from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
 from .names import service_name, service_parameter
+from .needs import in_answer
 from .pairs import pairs
 
 _MATCHERS = {"source": matching_source, "destination": matching_destination}
@@ -57,6 +59,7 @@ async def _authorize(call: Call) -> dict[str, Any]:
     if not body.text("Target"):
         raise ApiError(400, "Target service must be specified")
     target = service_name(body.text("Target"), "Target")
+    call.require(service_write(target.name))
     identity = _caller(body.text("ClientCertURI"))
     source = ServiceName(name=identity.service, namespace=identity.namespace)
     decision = decide(call, source, target)
@@ -75,11 +78,19 @@ def _caller(uri: str) -> ServiceId:
     return identity
 
 
+def _matched(call: Call) -> tuple[Right, ...]:
+    return tuple(intention_read(name) for name in call.request.query_params.getlist("name"))
+
+
+def _checked(call: Call) -> Right:
+    return service_read(service_parameter(call, "destination").name)
+
+
 ROUTES = (
     at(
         "/v1/connect/intentions/match",
-        GET=Read(answer=_match, tables=(ENTRIES,), prefix=lambda _: KIND),
+        GET=Read(answer=_match, needs=_matched, tables=(ENTRIES,), prefix=lambda _: KIND),
     ),
-    at("/v1/connect/intentions/check", GET=Read(answer=_check)),
-    at("/v1/agent/connect/authorize", POST=Do(answer=_authorize)),
+    at("/v1/connect/intentions/check", GET=Read(answer=_check, needs=_checked)),
+    at("/v1/agent/connect/authorize", POST=Do(answer=_authorize, needs=in_answer)),
 )

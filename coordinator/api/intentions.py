@@ -7,6 +7,7 @@ from typing import Any
 
 from cluster.filters.shapes import ANYTHING, TEXT, TEXT_MAP, WHOLE, Record
 from cluster.names import ServiceName
+from coordinator.acl.rights import Right, intention_read, intention_write
 from coordinator.compose.policy import KIND
 from coordinator.entries.entry import Checked, check_entry
 from coordinator.entries.intention_pair import validate_pair
@@ -19,6 +20,7 @@ from .endpoint import Call, Do, Read, at
 from .entry_writes import delete_entry_locked, entry_key, put_entry_locked
 from .filtering import Filterable
 from .names import service_parameter
+from .needs import each
 from .pairs import find_pair, pairs, with_pair, without_pair
 
 _TEXTS = ("SourceNS", "SourceName", "SourcePeer", "SourcePartition", "DestinationNS")
@@ -113,11 +115,20 @@ def _checked(body: dict[str, Any]) -> Checked:
     return checked
 
 
+def _read_right(call: Call) -> Right:
+    return intention_read(service_parameter(call, "destination").name)
+
+
+def _write_right(call: Call) -> Right:
+    return intention_write(service_parameter(call, "destination").name)
+
+
 ROUTES = (
     at(
         "/v1/connect/intentions",
         GET=Read(
             answer=_list,
+            needs=each(lambda pair: intention_read(pair["DestinationName"])),
             tables=(ENTRIES,),
             prefix=lambda _: KIND,
             filterable=Filterable(shape=_SHAPE),
@@ -125,8 +136,8 @@ ROUTES = (
     ),
     at(
         "/v1/connect/intentions/exact",
-        GET=Read(answer=_get, tables=(ENTRIES,), prefix=lambda _: KIND),
-        PUT=Do(answer=_put),
-        DELETE=Do(answer=_delete),
+        GET=Read(answer=_get, needs=_read_right, tables=(ENTRIES,), prefix=lambda _: KIND),
+        PUT=Do(answer=_put, needs=_write_right),
+        DELETE=Do(answer=_delete, needs=_write_right),
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from cluster.bus.curve import require_key
 from cluster.errors import ConfigError
+from coordinator.acl.rights import operator_read, operator_write
 from coordinator.store.records import Change, Delete, Put, Record
 from coordinator.store.state import State
 from coordinator.store.tables import BUS_KEYS
@@ -76,11 +77,11 @@ def _unknown(call: Call) -> str:
 
 
 ROUTES = (
-    at("/v1/lockgate/nodes", GET=Read(answer=_list, tables=(BUS_KEYS,))),
+    at("/v1/lockgate/nodes", GET=Read(answer=_list, needs=operator_read, tables=(BUS_KEYS,))),
     at(
         "/v1/lockgate/nodes/{name:path}",
-        GET=Read(answer=_get, tables=(BUS_KEYS,)),
-        PUT=Do(answer=_allow),
-        DELETE=Do(answer=_revoke),
+        GET=Read(answer=_get, needs=operator_read, tables=(BUS_KEYS,)),
+        PUT=Do(answer=_allow, needs=operator_write),
+        DELETE=Do(answer=_revoke, needs=operator_write),
     ),
 )

@@ -11,7 +11,7 @@ from coordinator.store.records import Change, Delete, Put
 from coordinator.store.state import State
 from coordinator.store.tables import CHECKS, NODES, SERVICES
 
-_NODE_FIELDS = {"ID": "ID", "TaggedAddresses": "TaggedAddresses", "NodeMeta": "Meta"}
+NODE_FIELDS = {"ID": "ID", "TaggedAddresses": "TaggedAddresses", "NodeMeta": "Meta"}
 #: Where Consul's agents find a port for a sidecar that has none.
 SIDECAR_PORTS = range(21000, 21256)
 
@@ -70,7 +70,7 @@ def _node_changes(state: State, node: str, body: Mapping[str, Any]) -> Iterator[
     if not body.get("Address"):
         raise ValueError(f"node {node} is not registered yet, so its Address is required")
     value = {"Node": node, "Address": body["Address"]}
-    value |= {to: body[name] for name, to in _NODE_FIELDS.items() if name in body}
+    value |= {to: body[name] for name, to in NODE_FIELDS.items() if name in body}
     yield Put(table=NODES, key=node, value=value)
 
 

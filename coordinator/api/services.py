@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import trio
+from starlette.types import Scope
 
 from cluster.certs import TrustBundle
+from coordinator.acl.speaker import EVERYBODY, Speaker
+from coordinator.ca.csr import Asked
 from coordinator.ca.sign import SignedLeaf
 from coordinator.store.history import Published
 from coordinator.store.wanted import Wanted
@@ -28,7 +31,9 @@ class Signer(Protocol):
 
     def config_document(self) -> dict[str, Any]: ...
 
-    async def sign(self, csr_pem: bytes) -> SignedLeaf: ...
+    def read(self, csr_pem: bytes) -> Asked: ...
+
+    async def issue(self, asked: Asked) -> SignedLeaf: ...
 
 
 class FleetView(Protocol):
@@ -47,6 +52,28 @@ class PublishedList(Protocol):
     async def list(self) -> tuple[Published, ...]: ...
 
 
+class Access(Protocol):
+    """Who speaks; see `coordinator.api.access.Access`."""
+
+    @property
+    def default(self) -> str:
+        """The default policy, `allow` or `deny`."""
+        ...
+
+    def speaker(self, scope: Scope) -> Speaker:
+        """Who makes the request. Raises ApiError (403) for a token that there is not."""
+        ...
+
+
+class OpenAccess:
+    """Access control lists are off: whoever got through to us may do everything."""
+
+    default = "allow"
+
+    def speaker(self, scope: Scope) -> Speaker:
+        return EVERYBODY
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything an endpoint may use. `address` is where nodes find us; `clock` tells seconds since 1970."""
@@ -63,6 +90,7 @@ class Services:
     address: str = ""
     #: The public half of the bus's key, which nodes are configured with.
     bus_key: str = ""
+    access: Access = field(default_factory=OpenAccess)
     chance: random.Random = field(default_factory=random.Random)
     #: Held from a look at the wanted state to the commit of what was decided by it.
     writes: trio.Lock = field(default_factory=trio.Lock)

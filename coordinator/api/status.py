@@ -5,7 +5,10 @@ Belongs here: reports about coordinators, nodes and published snapshots. Never h
 
 from typing import Any
 
+from coordinator.acl.rights import operator_read
+
 from .endpoint import Call, Do, Read, at
+from .needs import anyone
 
 
 def _status(call: Call) -> dict[str, Any]:
@@ -45,8 +48,8 @@ async def _history(call: Call) -> list[dict[str, Any]]:
 
 
 ROUTES = (
-    at("/v1/status/leader", GET=Read(answer=_leader)),
-    at("/v1/status/peers", GET=Read(answer=_peers)),
-    at("/v1/lockgate/status", GET=Read(answer=_status)),
-    at("/v1/lockgate/history", GET=Do(answer=_history)),
+    at("/v1/status/leader", GET=Read(answer=_leader, needs=anyone)),
+    at("/v1/status/peers", GET=Read(answer=_peers, needs=anyone)),
+    at("/v1/lockgate/status", GET=Read(answer=_status, needs=operator_read)),
+    at("/v1/lockgate/history", GET=Do(answer=_history, needs=operator_read)),
 )

@@ -61,9 +61,9 @@ async def test_what_is_no_csr_is_refused(api, body):
 async def test_a_full_queue_asks_to_come_back(services, api, csr, monkeypatch):
     from coordinator.ca.admission import SigningQueueFull
 
-    async def full(csr_pem):
+    async def full(asked):
         raise SigningQueueFull("20000 requests wait already")
 
-    monkeypatch.setattr(services.authority, "sign", full)
+    monkeypatch.setattr(services.authority, "issue", full)
     response = await api.post(SIGN, json={"CSR": csr()})
     assert (response.status_code, response.text) == (429, "20000 requests wait already")

@@ -1,0 +1,60 @@
+"""What it takes to read and to write a configuration entry of each kind, as in Consul. Pure.
+
+Belongs here: kind and name to rights. Never here: who has them. A kind that is not in the tables is read and
+written with the right to the mesh.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from coordinator.acl.rights import (
+    Right,
+    intention_read,
+    intention_write,
+    mesh_read,
+    mesh_write,
+    service_read,
+    service_write,
+)
+
+from .call import Rights
+
+#: Entries of one service: who may write the service may write them.
+_OF_A_SERVICE = ("service-defaults", "service-router", "service-splitter", "service-resolver")
+_GATEWAYS = ("ingress-gateway", "terminating-gateway")
+#: What every service in the mesh lives by, and so may be read by all.
+_READ_BY_ALL = ("proxy-defaults", "mesh")
+
+
+def entry_read(kind: str, name: str) -> Rights:
+    if kind in _READ_BY_ALL:
+        return ()
+    if kind in (*_OF_A_SERVICE, *_GATEWAYS):
+        return service_read(name)
+    return intention_read(name) if kind == "service-intentions" else mesh_read
+
+
+def entry_write(kind: str, name: str, body: Mapping[str, Any] | None = None) -> Rights:
+    """With the body, also the right to read each service that a chain is led to, as Consul asks."""
+    if kind == "service-intentions":
+        return intention_write(name)
+    if kind not in _OF_A_SERVICE:
+        return mesh_write
+    return (service_write(name), *_led_to(name, body or {}))
+
+
+def _led_to(name: str, body: Mapping[str, Any]) -> tuple[Right, ...]:
+    found = (one for one in _services_of(body) if one and one != name)
+    return tuple(service_read(one) for one in dict.fromkeys(found))
+
+
+def _services_of(body: Mapping[str, Any]) -> Iterator[str]:
+    for route in body.get("Routes") or ():
+        yield (route.get("Destination") or {}).get("Service", "")
+    for split in body.get("Splits") or ():
+        yield split.get("Service", "")
+    yield (body.get("Redirect") or {}).get("Service", "")
+    for failover in (body.get("Failover") or {}).values():
+        yield failover.get("Service", "")
+        for target in failover.get("Targets") or ():
+            yield target.get("Service", "")
