@@ -20,11 +20,22 @@ from .scalars import MISSING
 from .schema import nearest, prune
 from .service_defaults import SERVICE_DEFAULTS
 from .service_intentions import LEGACY_INTENTIONS, SERVICE_INTENTIONS
+from .service_resolver import SERVICE_RESOLVER
+from .service_router import SERVICE_ROUTER
+from .service_splitter import SERVICE_SPLITTER
 from .terminating_gateway import TERMINATING_GATEWAY
 
 KINDS = {
     kind.name: kind
-    for kind in (TERMINATING_GATEWAY, SERVICE_INTENTIONS, SERVICE_DEFAULTS, PROXY_DEFAULTS)
+    for kind in (
+        TERMINATING_GATEWAY,
+        SERVICE_INTENTIONS,
+        SERVICE_DEFAULTS,
+        PROXY_DEFAULTS,
+        SERVICE_RESOLVER,
+        SERVICE_SPLITTER,
+        SERVICE_ROUTER,
+    )
 }
 
 # Kinds that Consul has and we do not have yet: refused by name, never ignored.
@@ -40,9 +51,6 @@ LATER = (
     "jwt-provider",
     "mesh",
     "sameness-group",
-    "service-resolver",
-    "service-router",
-    "service-splitter",
     "tcp-route",
 )
 
@@ -89,7 +97,7 @@ def decode_entry(
     report.extend(kind.rules(body))
     if report.problems:
         return None, report.sorted(), ()
-    report.warn(kind.doubts(body))
+    report.warn(kind.doubts(prune(body, kind.shape)))
     stored = prune(kind.arrange(body), kind.shape)
     checked = Checked(kind=kind.name, name=stored["Name"], body=stored)
     return checked, (), tuple(report.warnings)

@@ -11,7 +11,7 @@ from cluster.documents.document import from_plain
 from cluster.documents.faults import SyntaxFault
 from cluster.errors import Problem
 
-from .intention_permissions import PERMISSION, upper_methods
+from .intention_permissions import PERMISSION, normal_permission
 from .kind import Body, meta_rules
 from .report import Finding, Report
 from .scalars import MISSING, Text
@@ -52,7 +52,7 @@ def _rules(pair: Body) -> Iterator[Finding]:
         yield from _side_rules(pair.get(f"{side}NS", ""), pair.get(f"{side}Name", ""), side)
     if pair.get("SourceType") != "consul":
         yield Finding("SourceType", "SourceType must be consul")
-    permissions = [upper_methods(permission) for permission in pair.get("Permissions", [])]
+    permissions = [normal_permission(permission) for permission in pair.get("Permissions", [])]
     wildcarded = pair.get("DestinationName") == "*"
     yield from action_rules(pair | {"Permissions": permissions}, "", wildcarded)
     yield from description_rules(pair.get("Description", ""), "Description")

@@ -4,17 +4,15 @@ Belongs here: their fields and rules (consul-gateways.md 5.2). Never here: how a
 against them (`cluster.intentions`).
 """
 
-from collections import Counter
 from collections.abc import Iterator
 
+from .http_criteria import PATHS, match_rules, method_rules, path_rules, upper_methods
 from .kind import Body
 from .report import Finding
 from .scalars import Flag, Text
 from .schema import Field, ListOf, Object
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE")
 ACTIONS = ("allow", "deny")
-_PATHS = ("PathExact", "PathPrefix", "PathRegex")
 _MATCHES = ("Present", "Exact", "Prefix", "Suffix", "Contains", "Regex")
 
 JWT = Object(
@@ -46,7 +44,7 @@ HEADER = Object(
 )
 
 HTTP = Object(
-    *(Field(name=name, shape=Text()) for name in _PATHS),
+    *(Field(name=name, shape=Text()) for name in PATHS),
     Field(name="Methods", shape=ListOf(Text())),
     Field(name="Header", shape=ListOf(HEADER)),
 )
@@ -58,13 +56,11 @@ PERMISSION = Object(
 )
 
 
-def upper_methods(permission: Body) -> Body:
+def normal_permission(permission: Body) -> Body:
     """The permission with its methods in upper case, as it is stored."""
-    http = permission.get("HTTP")
-    if not http or "Methods" not in http:
+    if not permission.get("HTTP"):
         return permission
-    methods = [method.upper() for method in http["Methods"]]
-    return permission | {"HTTP": http | {"Methods": methods}}
+    return permission | {"HTTP": upper_methods(permission["HTTP"])}
 
 
 def permission_rules(permission: Body, path: str) -> Iterator[Finding]:
@@ -86,35 +82,16 @@ def jwt_rules(jwt: Body, path: str) -> Iterator[Finding]:
 
 
 def _http_rules(http: Body, path: str) -> Iterator[Finding]:
-    paths = [name for name in _PATHS if http.get(name)]
-    if len(paths) > 1:
-        yield Finding(path, f"at most one of {', '.join(_PATHS)}, found {' and '.join(paths)}")
-    for name in ("PathExact", "PathPrefix"):
-        if http.get(name) and not http[name].startswith("/"):
-            yield Finding(f"{path}.{name}", f"{name} doesn't start with '/': {http[name][:64]!r}")
-    if not paths and not http.get("Methods") and not http.get("Header"):
+    yield from path_rules(http, path)
+    if not any(http.get(name) for name in (*PATHS, "Methods", "Header")):
         yield Finding(path, "HTTP should not be empty: give a path, a header or a method")
-    yield from _method_rules(http.get("Methods", []), f"{path}.Methods")
+    yield from method_rules(http.get("Methods", []), f"{path}.Methods")
     for index, header in enumerate(http.get("Header", [])):
         yield from _header_rules(header, f"{path}.Header[{index}]")
 
 
-def _method_rules(methods: list[str], path: str) -> Iterator[Finding]:
-    for index, method in enumerate(methods):
-        if method not in METHODS:
-            yield Finding(f"{path}[{index}]", f"contains an invalid method {method[:64]!r}")
-    for method, count in Counter(methods).items():
-        if count > 1:
-            yield Finding(path, f"contains {method[:64]} more than once")
-
-
 def _header_rules(header: Body, path: str) -> Iterator[Finding]:
-    if not header.get("Name"):
-        yield Finding(f"{path}.Name", "missing required Name")
-    matches = [name for name in _MATCHES if header.get(name)]
-    if len(matches) != 1:
-        found = " and ".join(matches) or "none"
-        yield Finding(path, f"must contain exactly one of {', '.join(_MATCHES)}, found {found}")
+    yield from match_rules(header, path, _MATCHES)
     if header.get("IgnoreCase") and (header.get("Present") or header.get("Regex")):
         message = "IgnoreCase works only with Exact, Prefix, Suffix or Contains"
         yield Finding(f"{path}.IgnoreCase", message)

@@ -35,8 +35,9 @@ def nothing(body: Body) -> Iterator[Finding]:
 class Kind:
     """One kind. Bodies are what its shape read, in Consul's spelling.
 
-    `normalise` gives the body as it is judged; `rules` say what is wrong with it and `doubts` what is
-    only suspicious; `arrange` orders what was accepted, after paths no longer matter.
+    `normalise` gives the body as it is judged; `rules` say what is wrong with it. `doubts` say what is only
+    suspicious, or not enforced, in a valid one without its empty fields; `arrange` orders what was accepted,
+    after paths no longer matter.
     """
 
     name: str
@@ -70,6 +71,11 @@ def meta_rules(meta: Mapping[str, str], path: str = "Meta") -> Iterator[Finding]
         if size > META_VALUE_BYTES:
             message = f"the value of {size} bytes exceeds the maximum of {META_VALUE_BYTES}"
             yield Finding(place, message)
+
+
+def unenforced(what: str, path: str = "Kind") -> Finding:
+    """A doubt: the entry is kept for what Lockgate will do, and does not do yet."""
+    return Finding(path, f"stored, not enforced yet: {what}")
 
 
 def one_of(

@@ -92,14 +92,22 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A Go duration or nanoseconds, not below zero; read as the string that Go would print."""
+    """A Go duration or nanoseconds; read as the string that Go would print.
+
+    Below zero only where that has a meaning (`negative`): a timeout that is switched off.
+    """
+
+    negative: bool = False
 
     def read(self, node: Node, path: str, report: Report) -> Any:
         content = _scalar(node, path, report, "a duration")
         if content is MISSING:
             return MISSING
         try:
-            return format_duration(_nanoseconds(content))
+            nanoseconds = _nanoseconds(content)
+            if nanoseconds < 0 and not self.negative:
+                raise ValueError(f"the duration {content} is negative")
+            return format_duration(nanoseconds)
         except ValueError as error:
             report.add(path, str(error))
             return MISSING
@@ -130,12 +138,17 @@ class Tenancy:
 
 @dataclass(frozen=True, slots=True)
 class EnterpriseOnly:
-    """A field that Consul's community edition refuses whatever it holds."""
+    """A field that Consul's community edition refuses whatever it holds.
+
+    What was refused is handed on, so that rules see that something was given.
+    """
 
     def read(self, node: Node, path: str, report: Report) -> Any:
-        if plain(node) not in ("", [], {}, False, 0):
-            report.add(path, f"{path.rpartition('.')[2]} requires Consul Enterprise")
-        return MISSING
+        value = plain(node)
+        if value in ("", [], {}, False, 0):
+            return MISSING
+        report.add(path, f"{path.rpartition('.')[2]} requires Consul Enterprise")
+        return value
 
 
 def _scalar(node: Node, path: str, report: Report, wanted: str) -> Any:
@@ -149,14 +162,10 @@ def _scalar(node: Node, path: str, report: Report, wanted: str) -> Any:
 
 def _nanoseconds(content: str | int | float) -> int:
     if isinstance(content, str):
-        nanoseconds = parse_duration(content) if content else 0
-    elif isinstance(content, bool) or content != int(content):
+        return parse_duration(content) if content else 0
+    if isinstance(content, bool) or content != int(content):
         raise ValueError(f"{content} is no duration such as 15s")
-    else:
-        nanoseconds = within_limit(int(content))
-    if nanoseconds < 0:
-        raise ValueError(f"the duration {content} is negative")
-    return nanoseconds
+    return within_limit(int(content))
 
 
 def _whole(content: str | int | float) -> int | None:

@@ -15,8 +15,8 @@ from .intention_permissions import (
     JWT,
     PERMISSION,
     jwt_rules,
+    normal_permission,
     permission_rules,
-    upper_methods,
 )
 from .kind import Body, Kind, entry_shape, meta_rules, name_rules
 from .report import Finding
@@ -78,7 +78,7 @@ def _normalise(body: Body) -> Body:
 
 
 def _source(source: Body, destination: str) -> Body:
-    permissions = [upper_methods(permission) for permission in source.get("Permissions", [])]
+    permissions = [normal_permission(permission) for permission in source.get("Permissions", [])]
     return source | {
         "Permissions": permissions,
         "Type": source.get("Type") or "consul",

@@ -61,7 +61,7 @@ async def test_cas_deletes_only_at_the_expected_index(put, get, api):
         (b"{}", 400, "Kind is required"),
         (b'{"Kind": 5}', 400, "Kind must be a string"),
         (b'{"Kind": "nonsense", "Name": "x"}', 400, "unknown kind"),
-        (b'{"Kind": "service-router", "Name": "x"}', 400, "not supported yet"),
+        (b'{"Kind": "http-route", "Name": "x"}', 400, "not supported yet"),
         (b'{"Kind": "service-defaults", "Name": "x", "Nope": 1}', 400, "unknown field Nope"),
         (b'{"Kind": "service-defaults", "Name": {"a": 1}}', 400, "Name: expected a string"),
         (b'{"Kind": "service-defaults"}', 500, "Name is required"),

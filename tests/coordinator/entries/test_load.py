@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cluster.documents.reading import is_json
 from coordinator.entries import files
+from coordinator.entries.entry import KINDS
 from coordinator.entries.load import (
     EntryItem,
     RegistrationItem,
@@ -193,9 +194,13 @@ keys = st.sampled_from(
 keys |= st.sampled_from(
     ["Destination", "UpstreamConfig", "Connect", "SidecarService", "Config", "AccessLogs"]
 )
-words = st.sampled_from(
-    ["terminating-gateway", "service-intentions", "service-defaults", "proxy-defaults", "", "*"]
+keys |= st.sampled_from(
+    ["Routes", "Match", "Splits", "Weight", "Subsets", "Filter", "Redirect", "Failover", "Targets"]
 )
+keys |= st.sampled_from(
+    ["LoadBalancer", "HashPolicies", "CookieConfig", "Listeners", "Hosts", "TLS", "SDS", "Remote"]
+)
+words = st.sampled_from([*KINDS, "", "*"])
 things = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | words | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=5),
