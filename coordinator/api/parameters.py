@@ -6,7 +6,7 @@ something that we do not have is refused: an answer that ignores it would be wro
 
 from collections.abc import Mapping
 
-from coordinator.entries.durations import parse_duration
+from cluster.durations import parse_duration
 
 from .answers import ApiError
 

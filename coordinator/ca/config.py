@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from cryptography import x509
 
+from cluster.durations import format_duration, parse_duration, within_limit
 from cluster.errors import ConfigError, Problem
-from coordinator.entries.durations import format_duration, parse_duration, within_limit
 
 from .keys import kind_problem, load_key, public_der
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cluster.documents.document import Items, Node, Value, plain
+from cluster.durations import format_duration, parse_duration, within_limit
 
-from .durations import format_duration, parse_duration, within_limit
 from .report import Report
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})

@@ -36,10 +36,18 @@ COVERED: dict[str, tuple[str, frozenset[str]] | None] = {
             {"terminating-gateway", "service-intentions", "service-defaults", "proxy-defaults"}
         ),
     ),
+    "discovery_chain": None,
     "ingress_hosts": ("op", frozenset({"csr_dns_sans"})),
     "misc": (
         "op",
-        frozenset({"ca_key_config", "upstream_limits_validate", "passive_health_check_validate"}),
+        frozenset(
+            {
+                "ca_key_config",
+                "merge_split_headers",
+                "passive_health_check_validate",
+                "upstream_limits_validate",
+            }
+        ),
     ),
 }
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.entries.durations import format_duration, parse_duration, within_limit
+from cluster.durations import format_duration, parse_duration, within_limit
 
 
 @settings(deadline=None)
