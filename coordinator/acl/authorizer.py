@@ -4,7 +4,7 @@ Belongs here: Consul's decision: an exact rule beats a prefix, the longest prefi
 for the same name deny beats write beats list beats read; where no rule speaks, the default policy does.
 Never here: where the rules come from. Source: Consul, "ACL rules", and `acl/policy_authorizer.go`, whose
 meaning is kept with one difference: a right to all names needs a rule (or default) for the names that no
-rule mentions.
+rule mentions. A rule for a service that says nothing of intentions lets them be read, unless it denies.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,6 +35,12 @@ class _Names:
         present = rules.get(rule.name, rule.access)
         rules[rule.name] = max(present, rule.access, key=_STRENGTH.__getitem__)
 
+    def fill(self, services: "_Names") -> None:
+        """The right to intentions where a service's rules do not tell it: to read what one may see at all."""
+        for own, others in ((self.exact, services.exact), (self.prefixes, services.prefixes)):
+            for name, access in others.items():
+                own.setdefault(name, Access.DENY if access is Access.DENY else Access.READ)
+
     def of(self, name: str) -> Access | None:
         """What the most specific rule says of a name."""
         return self.exact.get(name) or self.of_prefix(name)
@@ -61,6 +67,8 @@ class Authorizer:
         self._resources: dict[str, _Names] = {}
         for rule in rules:
             self._resources.setdefault(rule.resource, _Names()).add(rule)
+        if services := self._resources.get("service"):
+            self._resources.setdefault("intention", _Names()).fill(services)
 
     def allows(self, right: Right) -> bool:
         """The decision."""
