@@ -97,6 +97,14 @@ def parse_service_name(text: str) -> ServiceName:
     return ServiceName(name=parts[-1], namespace=namespace, partition=partition)
 
 
+def written_service(text: str) -> ServiceName:
+    """The name that `str` of a ServiceName wrote, a peer's too. Raises ValueError."""
+    if not text.startswith("peer:"):
+        return parse_service_name(text)
+    peer, _, rest = text.removeprefix("peer:").partition("/")
+    return msgspec.structs.replace(parse_service_name(rest), peer=peer)
+
+
 def service_sni(
     service: str,
     *,

@@ -62,6 +62,7 @@ RegisterCall = Callable[[str, tuple[dict[str, object], ...]], Awaitable[tuple[Pr
 MAX_INCOMING_BYTES = 8 * 1024 * 1024
 MAX_SIGNING_PER_NODE = 256
 REFUSAL_EVERY_SECONDS = 1.0
+KEPT_REFUSALS = 50
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,8 @@ class Distributor:
         tick_seconds: float = 1.0,
     ) -> None:
         self.rollout = Rollout(limits=limits or Limits())
+        #: Which nodes refused which generation, and why; the newest are kept.
+        self.refusals: dict[int, dict[str, tuple[str, ...]]] = {}
         self.questions = Questions()
         self._sign_call = sign
         self._register_call = register
@@ -203,6 +206,7 @@ class Distributor:
                 self._step(Acked(node=link.node, id=id_))
             case Nack(id=id_, problems=problems):
                 self._metrics.snapshot_nacks.inc()
+                self._note_refusal(link.node, id_.generation, problems)
                 self._step(Nacked(node=link.node, id=id_, problems=problems))
             case NodeStatus():
                 self._step(StatusReceived(node=link.node, status=message))
@@ -216,6 +220,12 @@ class Distributor:
                 log.error("a node refused a message", node=link.node, reason=reason)
             case _:
                 self._refuse(link, f"a coordinator does not take {type(message).__name__}")
+
+    def _note_refusal(self, node: str, generation: int, problems: tuple[Problem, ...]) -> None:
+        told = tuple(str(problem) for problem in problems) or ("no reason given",)
+        self.refusals.setdefault(generation, {})[node] = told
+        for oldest in sorted(self.refusals)[:-KEPT_REFUSALS]:
+            del self.refusals[oldest]
 
     def _greet(self, link: Link, hello: Hello) -> None:
         if hello.sender != link.node:

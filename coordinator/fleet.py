@@ -4,6 +4,7 @@ Belongs here: questions and orders of operators. Never here: HTTP, or deciding w
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -24,6 +25,14 @@ log = structlog.get_logger(__name__)
 
 class QueryFailed(LockgateError):
     """A node that was asked by name did not answer, or answered with an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What the nodes answered, and one sentence for each part that is missing."""
+
+    items: tuple[dict[str, Any], ...]
+    missing: tuple[str, ...] = ()
 
 
 class Fleet:
@@ -74,6 +83,10 @@ class Fleet:
             "workers": [_worker(worker) for worker in status.workers],
         }
 
+    def refusals(self) -> Mapping[int, Mapping[str, tuple[str, ...]]]:
+        """Which nodes refused which generation, and why, as far as this process knows."""
+        return self._distributor.refusals
+
     async def query(
         self,
         what: str,
@@ -92,7 +105,15 @@ class Fleet:
             if missing:
                 raise QueryFailed(missing)
             return items
+        survey = await self.survey(what, arguments, timeout_seconds=timeout_seconds)
+        return list(survey.items)
+
+    async def survey(
+        self, what: str, arguments: Mapping[str, str], *, timeout_seconds: float = 2.0
+    ) -> Survey:
+        """What all connected nodes answer, and what is missing of it."""
         found: dict[str, list[dict[str, Any]]] = {}
+        absent: dict[str, str] = {}
 
         async def collect(name: str) -> None:
             try:
@@ -101,11 +122,21 @@ class Fleet:
                 missing = str(error)
             if missing:
                 log.warning("an answer is not whole", node=name, reason=missing)
+                absent[name] = missing
 
         async with trio.open_nursery() as nursery:
             for name in self._distributor.connected:
                 nursery.start_soon(collect, name)
-        return [item for name in sorted(found) for item in found[name]][:MAX_ITEMS]
+        items = [item for name in sorted(found) for item in found[name]]
+        missing = [absent[name] for name in sorted(absent)]
+        missing += [f"node {name!r} is not connected" for name in self._away()]
+        if len(items) >= MAX_ITEMS:
+            missing.append(f"more than {MAX_ITEMS} were found; the rest was not looked at")
+        return Survey(items=tuple(items[:MAX_ITEMS]), missing=tuple(missing))
+
+    def _away(self) -> list[str]:
+        connected = set(self._distributor.connected)
+        return sorted(name for name in self._distributor.rollout.nodes if name not in connected)
 
     async def close(self, connections: Sequence[str]) -> None:
         """End these live connections. Ids are `node/worker/number`. Raises NotConnected."""

@@ -50,7 +50,14 @@ class Kept(Protocol):
     epoch: str
 
     async def save(
-        self, *, generation: int, digest: str, epoch: str, body: bytes, at: float
+        self,
+        *,
+        generation: int,
+        digest: str,
+        epoch: str,
+        body: bytes,
+        at: float,
+        revision: int,
     ) -> None: ...
 
     async def latest(self) -> StoredSnapshot | None: ...
@@ -231,7 +238,7 @@ class Publisher:
             committed=committed.trio,
         )
         try:
-            await self._save(published)
+            await self._save(published, made.index)
         except StoreError as error:
             self._say((Problem(message=f"the snapshot cannot be kept: {error}"),))
             await trio.sleep(RETRY_SECONDS)
@@ -251,13 +258,14 @@ class Publisher:
             digest=made.encoded.digest,
         )
 
-    async def _save(self, published: Published) -> None:
+    async def _save(self, published: Published, index: int) -> None:
         await self._history.save(
             generation=published.id.generation,
             digest=published.id.digest,
             epoch=published.id.epoch,
             body=encode(published.encoded),
             at=published.committed_at,
+            revision=index,
         )
 
 

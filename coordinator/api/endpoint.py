@@ -18,6 +18,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from cluster.errors import LockgateError
+from coordinator.acl.speaker import EVERYBODY
+from coordinator.store.author import AUTHOR
 
 from .answers import ApiError, error_answer, json_answer
 from .blocking import hold
@@ -25,6 +27,7 @@ from .call import Call
 from .filtering import Filterable, asked_filter, filtered, refuse_filter
 from .needs import Needs, check_asked, check_needs, shown, unstated
 from .parameters import check_common
+from .peers import caller
 from .services import Services
 
 __all__ = ["Call", "Do", "Endpoint", "Read", "at"]
@@ -123,7 +126,9 @@ class Endpoint:
             raise ApiError(405, f"method {request.method} not allowed", allow)
         services: Services = request.app.state.services
         check_common(request.query_params, services.datacenter)
-        return await method.respond(_call(services, request))
+        call = _call(services, request)
+        AUTHOR.set(call.speaker.name if call.speaker is not EVERYBODY else caller(request.scope))
+        return await method.respond(call)
 
 
 def at(path: str, **methods: Read | Do) -> Route:

@@ -9,6 +9,7 @@ sound each by itself cannot break a rule together. A write is only blamed for wh
 
 from collections.abc import Iterable
 
+from cluster.errors import Problem
 from coordinator.entries.cross import cross_problems
 from coordinator.entries.entry import Checked
 from coordinator.store.records import Change, Conflict, Delete, Expect, Put, Record
@@ -77,9 +78,17 @@ def _index(state: State, key: str) -> int:
 
 def _judge(state: State, key: str, written: Iterable[Checked]) -> None:
     """Raises ApiError (500, as Consul) with the rules that would be broken and are not yet."""
-    present = {at: checked_of(record) for at, record in state.table(ENTRIES).items()}
-    others = [entry for at, entry in present.items() if at != key]
-    before = set(cross_problems(present.values()))
-    broken = [p for p in cross_problems((*others, *written)) if p not in before]
-    if broken:
+    if broken := broken_by(state, written, (key,)):
         raise refuse(500, broken)
+
+
+def broken_by(
+    state: State, written: Iterable[Checked], removed: Iterable[str] = ()
+) -> tuple[Problem, ...]:
+    """The rules that these writes and removals, by key, would break together and that hold now."""
+    written = tuple(written)
+    away = {*removed, *(entry_key(entry.kind, entry.name) for entry in written)}
+    present = {at: checked_of(record) for at, record in state.table(ENTRIES).items()}
+    others = [entry for at, entry in present.items() if at not in away]
+    before = set(cross_problems(present.values()))
+    return tuple(p for p in cross_problems((*others, *written)) if p not in before)

@@ -68,6 +68,22 @@ def host_is_local(host: str) -> bool:
     return True
 
 
+def caller(scope: Scope) -> str:
+    """Who asks, in a few words for the history; empty if the connection does not tell."""
+    peer: Peer | None = scope.get("state", {}).get("peer")
+    if peer is not None:
+        return f"user {_user(peer.uid)}"
+    host = scope.get("client") or ("",)
+    return f"http {host[0]}" if host[0] else ""
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 class Guarded:
     """An application that only answers whom it should: by the peer's credentials, or by the Host header."""
 

@@ -15,7 +15,8 @@ from cluster.certs import TrustBundle
 from coordinator.acl.speaker import EVERYBODY, Speaker
 from coordinator.ca.csr import Asked
 from coordinator.ca.sign import SignedLeaf
-from coordinator.store.history import Published
+from coordinator.fleet import Survey
+from coordinator.store.history import Published, StoredSnapshot
 from coordinator.store.wanted import Wanted
 
 
@@ -41,7 +42,11 @@ class FleetView(Protocol):
 
     def status(self) -> dict[str, Any]: ...
 
+    def refusals(self) -> Mapping[int, Mapping[str, tuple[str, ...]]]: ...
+
     async def query(self, what: str, arguments: Mapping[str, str]) -> Sequence[dict[str, Any]]: ...
+
+    async def survey(self, what: str, arguments: Mapping[str, str]) -> Survey: ...
 
     async def close(self, connections: Sequence[str]) -> None: ...
 
@@ -50,6 +55,8 @@ class PublishedList(Protocol):
     """The history; see `coordinator.store.history.History`."""
 
     async def list(self) -> tuple[Published, ...]: ...
+
+    async def get(self, generation: int) -> StoredSnapshot | None: ...
 
 
 class Access(Protocol):

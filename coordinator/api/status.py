@@ -1,13 +1,16 @@
-"""How the fleet is: `/v1/lockgate/status`, `/v1/lockgate/history`, and who leads.
+"""How the fleet is: `/v1/lockgate/status`, and who leads.
 
-Belongs here: reports about coordinators, nodes and published snapshots. Never here: making them.
+Belongs here: reports about coordinators and nodes. Never here: making them, or what was published
+(`history`).
 """
 
 from typing import Any
 
 from coordinator.acl.rights import operator_read
+from coordinator.rollout import NodeState
+from coordinator.store.versions import NotKept, entries_at, present_entries
 
-from .endpoint import Call, Do, Read, at
+from .endpoint import Call, Read, at
 from .needs import anyone
 
 
@@ -21,7 +24,26 @@ def _status(call: Call) -> dict[str, Any]:
         "leader": True,
     }
     own = {"datacenter": services.datacenter, "version": services.version, "coordinators": [alone]}
-    return own | services.fleet.status()
+    report = own | services.fleet.status()
+    return report | {"rollback": _way_back(call, report)}
+
+
+def _way_back(call: Call, report: dict[str, Any]) -> dict[str, Any] | None:
+    """The generation to which nodes that refuse the present one would follow; None if none helps.
+
+    It is the one they serve, if its entries are kept and are not those of the present.
+    """
+    refusing = [node for node in report["nodes"] if node["state"] == NodeState.NACKED]
+    generation = min((node["generation"] for node in refusing), default=0)
+    try:
+        helps = generation and entries_at(call.state, generation) != present_entries(call.state)
+    except NotKept:
+        return None
+    if not helps:
+        return None
+    nodes = [node["name"] for node in refusing]
+    command = f"lockgate rollback {generation}"
+    return {"generation": generation, "nodes": nodes, "command": command}
 
 
 def _leader(call: Call) -> str:
@@ -33,23 +55,8 @@ def _peers(call: Call) -> list[str]:
     return [one["address"] or one["name"] for one in _status(call)["coordinators"]]
 
 
-async def _history(call: Call) -> list[dict[str, Any]]:
-    """What was published, newest first; `at` in seconds since 1970."""
-    return [
-        {
-            "generation": one.generation,
-            "digest": one.digest,
-            "epoch": one.epoch,
-            "at": one.at,
-            "size_bytes": one.size_bytes,
-        }
-        for one in await call.services.history.list()
-    ]
-
-
 ROUTES = (
     at("/v1/status/leader", GET=Read(answer=_leader, needs=anyone)),
     at("/v1/status/peers", GET=Read(answer=_peers, needs=anyone)),
     at("/v1/lockgate/status", GET=Read(answer=_status, needs=operator_read)),
-    at("/v1/lockgate/history", GET=Do(answer=_history, needs=operator_read)),
 )

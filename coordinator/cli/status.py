@@ -1,9 +1,8 @@
-"""`lockgate status` and `lockgate history`: how the fleet is, and what it was told.
+"""`lockgate status`: how the fleet is.
 
-Belongs here: showing the coordinator's reports. Never here: making them.
+Belongs here: showing the coordinator's report. Never here: making them.
 """
 
-import datetime
 from typing import Any
 
 import click
@@ -58,6 +57,10 @@ def _tell(report: dict[str, Any]) -> None:
     for node in nodes:
         for problem in node.get("problems", []):
             print(f"Node {node['name']}: {problem}")
+    if back := report.get("rollback"):
+        print()
+        print(f"{', '.join(back['nodes'])} refused this generation. Back to the last good one:")
+        print(f"  {back['command']}")
 
 
 def _worker(node: str, worker: dict[str, Any]) -> tuple[Any, ...]:
@@ -68,27 +71,3 @@ def _worker(node: str, worker: dict[str, Any]) -> tuple[Any, ...]:
 def _convergence(seconds: dict[str, Any]) -> str:
     known = [(name, seconds.get(name)) for name in ("p50", "p99", "last")]
     return ", ".join(f"{name} {value * 1000:.1f} ms" for name, value in known if value is not None)
-
-
-@command("history")
-@click.pass_obj
-def history(settings: Settings) -> None:
-    """Show the snapshots that were published, newest first.
-
-    \b
-    Example:
-      lockgate history
-    """
-    with settings.api() as api:
-        found = api.get("/v1/lockgate/history")
-    if settings.is_json:
-        print_json(found)
-        return
-    rows = [
-        (one["generation"], _time(one["at"]), one["size_bytes"], one["digest"]) for one in found
-    ]
-    print_table(("Generation", "Published", "Bytes", "Digest"), rows)
-
-
-def _time(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

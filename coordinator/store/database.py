@@ -24,7 +24,7 @@ from .records import StoreClosed, StoreCorrupt, StoreError, StoreFull, StoreTooN
 _A = TypeVar("_A")
 _T = TypeVar("_T")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x4C4B4754  # "LKGT"
 _BUSY_SECONDS = 5.0  # how long to wait for somebody with the sqlite3 program
 _WAL_LIMIT_BYTES = 16 << 20
@@ -39,9 +39,13 @@ CREATE TABLE records (
 CREATE TABLE table_indexes (name TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE snapshots (
     generation INTEGER PRIMARY KEY, epoch TEXT NOT NULL, digest TEXT NOT NULL,
-    sha256 TEXT NOT NULL, at REAL NOT NULL, body BLOB NOT NULL
+    sha256 TEXT NOT NULL, at REAL NOT NULL, body BLOB NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0
 );
 """
+
+#: What takes a file of each older version to the next one.
+_UPGRADES = {1: "ALTER TABLE snapshots ADD COLUMN revision INTEGER NOT NULL DEFAULT 0"}
 
 
 class Database:
@@ -99,9 +103,10 @@ def _open(path: Path) -> Database:
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
-        _check(connection, path)
+        version = _check(connection, path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        _transaction(lambda open_: _upgrade(open_, version), connection)
         connection.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
         return Database(connection, path)
     except BaseException:
@@ -109,7 +114,8 @@ def _open(path: Path) -> Database:
         raise
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the file's schema. Raises StoreCorrupt, StoreTooNew."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != _APPLICATION_ID:
         raise StoreCorrupt(f"{path} is a SQLite file, but not one of Lockgate's")
@@ -122,6 +128,14 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise StoreCorrupt(f"{path} is damaged: {verdict}")
+    return int(version)
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Bring an older schema up to date; the rest of the file stays as it is."""
+    for step in range(version, SCHEMA_VERSION):
+        connection.execute(_UPGRADES[step])
+        connection.execute(f"PRAGMA user_version={step + 1}")
 
 
 def _create(path: Path) -> None:

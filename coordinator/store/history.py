@@ -17,13 +17,17 @@ from .records import StoreCorrupt
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """What was published when; `at` in seconds since 1970."""
+    """What was published when; `at` in seconds since 1970.
+
+    `revision` is the last commit that it takes in; as far as that was not noted, the generation.
+    """
 
     epoch: str
     generation: int
     digest: str
     at: float
     size_bytes: int
+    revision: int = 0
 
 
 class StoredSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,15 +46,22 @@ class History:
         self.epoch = database.epoch
 
     async def save(
-        self, *, generation: int, digest: str, epoch: str, body: bytes, at: float
+        self,
+        *,
+        generation: int,
+        digest: str,
+        epoch: str,
+        body: bytes,
+        at: float,
+        revision: int = 0,
     ) -> None:
         """Keep one, and let the oldest go. The same generation again replaces it."""
-        row = (generation, epoch, digest, hashlib.sha256(body).hexdigest(), at, body)
+        row = (generation, epoch, digest, hashlib.sha256(body).hexdigest(), at, body, revision)
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "REPLACE INTO snapshots (generation, epoch, digest, sha256, at, body)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                "REPLACE INTO snapshots (generation, epoch, digest, sha256, at, body, revision)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
             connection.execute(
@@ -78,7 +89,7 @@ class History:
         return await self._database.read(work)
 
 
-_COLUMNS = "epoch, generation, digest, at, length(body)"
+_COLUMNS = "epoch, generation, digest, at, length(body), revision"
 
 
 def _list(connection: sqlite3.Connection) -> tuple[Published, ...]:
@@ -108,8 +119,13 @@ def _get(connection: sqlite3.Connection, generation: int) -> StoredSnapshot | No
     return StoredSnapshot(published=_published(tuple(facts)), body=body)
 
 
-def _published(row: tuple[str, int, str, float, int]) -> Published:
-    epoch, generation, digest, at, size_bytes = row
+def _published(row: tuple[str, int, str, float, int, int]) -> Published:
+    epoch, generation, digest, at, size_bytes, revision = row
     return Published(
-        epoch=epoch, generation=generation, digest=digest, at=at, size_bytes=size_bytes
+        epoch=epoch,
+        generation=generation,
+        digest=digest,
+        at=at,
+        size_bytes=size_bytes,
+        revision=revision or generation,
     )

@@ -44,6 +44,16 @@ class State:
         """The records of one table whose keys begin with `prefix`. Looks at every key."""
         return (r for key, r in self.table(table).items() if key.startswith(prefix))
 
+    def after(self, effect: Effect) -> "State":
+        """What this would be after a commit with this effect; this itself stays as it is."""
+        tables = {**self._tables, **{name: dict(self.table(name)) for name in effect.touched()}}
+        indexes = {**self._table_indexes, **dict.fromkeys(effect.touched(), effect.revision)}
+        for record in effect.written:
+            tables[record.table][record.key] = record
+        for gone in effect.deleted:
+            del tables[gone.table][gone.key]
+        return State(effect.revision, tables, indexes)
+
     def table_index(self, table: str) -> int:
         """The last revision that changed or deleted a record of this table; 0 if none did."""
         return self._table_indexes.get(table, 0)

@@ -9,3 +9,4 @@ NODE_FILES = "node_files"  # node: the ids of the services in its configuration 
 CA = "ca"  # config, state, roots/<id>: nothing secret
 CA_KEYS = "ca_keys"  # root id: its private key. Never served, never part of a snapshot
 CA_SERIAL = "ca_serial"  # next: a counter, apart from `ca` so that counting wakes nobody
+VERSIONS = "versions"  # revision in 20 digits: what that commit changed of the entries; floor

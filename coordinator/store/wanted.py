@@ -8,43 +8,55 @@ in the order of the calls. There is no await between the store's answer and the 
 is wholly there or not at all.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import trio
 
+from cluster.process.clock import wall_clock
+
+from .author import AUTHOR
 from .records import Change, Expect, Store, StoreError
-from .settle import settle
+from .settle import Effect, settle
 from .state import LiveState
+from .versions import recorded
 from .waiters import Waiters
 
 
 class Wanted:
     """What people want the fleet to be. Made by `Wanted.open(store)`."""
 
-    def __init__(self, store: Store, state: LiveState) -> None:
+    def __init__(self, store: Store, state: LiveState, clock: Callable[[], float]) -> None:
         self._store = store
         self._state = state
+        self._clock = clock
         self._turn = trio.Lock()  # first come, first served
         self._waiters = Waiters()
 
     @classmethod
-    async def open(cls, store: Store) -> "Wanted":
-        """Load everything. Raises StoreError."""
-        return cls(store, LiveState(await store.load()))
+    async def open(cls, store: Store, clock: Callable[[], float] = wall_clock) -> "Wanted":
+        """Load everything. `clock` (seconds since 1970) dates the versions. Raises StoreError."""
+        return cls(store, LiveState(await store.load()), clock)
 
     @property
     def state(self) -> LiveState:
         """The present. Take `state.snapshot()` to keep it over an await."""
         return self._state
 
-    async def commit(self, changes: Sequence[Change], expect: Sequence[Expect] = ()) -> int:
-        """As `Store.commit`; the picture shows it when this returns."""
+    async def commit(
+        self, changes: Sequence[Change], expect: Sequence[Expect] = (), *, note: str = ""
+    ) -> int:
+        """As `Store.commit`; the picture shows it when this returns.
+
+        What it changes of the entries is kept with it as a version; `note` says why, for people.
+        """
         async with self._turn:
-            settled = settle(
-                changes, expect, lookup=self._state.get, revision=self._state.revision + 1
-            )
+            settled = self._settled(changes, expect)
             if settled.changes_nothing:
                 return self._state.revision
+            at, author = self._clock(), AUTHOR.get()
+            if version := recorded(settled, self._state, at=at, author=author, note=note):
+                changes = (*changes, *version)
+                settled = self._settled(changes, expect)
             revision = await self._store.commit(changes, expect)
             if revision != settled.revision:
                 raise StoreError(
@@ -54,6 +66,9 @@ class Wanted:
             self._state.apply(settled)
             self._waiters.wake(settled.touched())
             return revision
+
+    def _settled(self, changes: Sequence[Change], expect: Sequence[Expect]) -> Effect:
+        return settle(changes, expect, lookup=self._state.get, revision=self._state.revision + 1)
 
     async def wait_past(
         self, index: int, *, tables: Collection[str], timeout_seconds: float, prefix: str = ""

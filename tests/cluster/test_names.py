@@ -20,6 +20,7 @@ from cluster.names import (
     query_sni,
     service_sni,
     wan_server_sni,
+    written_service,
 )
 
 TD = "11111111-2222-3333-4444-555555555555.consul"
@@ -212,3 +213,18 @@ def test_a_peered_name_prints_its_peer():
 def test_what_is_no_service_name_is_refused(text):
     with pytest.raises(ValueError, match="not a service name"):
         parse_service_name(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ServiceName(name="web"),
+        ServiceName(name="web", namespace="ns"),
+        ServiceName(name="web", namespace="ns", partition="part"),
+        ServiceName(name="web", partition="part"),
+        ServiceName(name="web", peer="east"),
+        ServiceName(name="web", namespace="ns", peer="east"),
+    ],
+)
+def test_a_written_name_is_read_again(name):
+    assert written_service(str(name)) == name

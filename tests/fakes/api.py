@@ -6,6 +6,7 @@ from typing import Any
 
 from coordinator.api.services import Services
 from coordinator.ca.authority import Authority
+from coordinator.fleet import Survey
 from coordinator.store.history import Published
 from coordinator.store.memory import MemoryStore
 from coordinator.store.wanted import Wanted
@@ -28,6 +29,8 @@ class ScriptedFleet:
     live: list[dict[str, Any]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
+    refused: dict[int, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    unanswered: list[str] = field(default_factory=list)
 
     def status(self):
         convergence = {"p50": 0.012, "p99": 0.05, "last": 0.011}
@@ -38,9 +41,18 @@ class ScriptedFleet:
             "convergence_seconds": convergence,
         }
 
+    def refusals(self):
+        return self.refused
+
     async def query(self, what, arguments):
         assert what == "connections"
         return self.live
+
+    async def survey(self, what, arguments):
+        items = tuple(
+            one for one in await self.query(what, arguments) if arguments.items() <= one.items()
+        )
+        return Survey(items=items, missing=tuple(self.unanswered))
 
     async def close(self, connections):
         self.closed += connections
@@ -49,13 +61,21 @@ class ScriptedFleet:
 class ScriptedHistory:
     """One snapshot was published."""
 
+    def __init__(self):
+        self.published = [
+            Published(epoch="e", generation=7, digest="d1", at=NOW, size_bytes=10, revision=7)
+        ]
+
     async def list(self):
-        return (Published(epoch="e", generation=7, digest="d1", at=NOW, size_bytes=10),)
+        return tuple(self.published)
+
+    async def get(self, generation):
+        return None
 
 
 async def make_services(*, default_allow=False):
     """Everything an endpoint needs, with nothing registered and nothing written."""
-    wanted = await Wanted.open(MemoryStore())
+    wanted = await Wanted.open(MemoryStore(), lambda: NOW)
     authority = await Authority.open(
         wanted, datacenter="dc1", config={}, now=lambda: NOW, chance=random.Random(1)
     )

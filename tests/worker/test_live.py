@@ -3,12 +3,12 @@ import pytest
 from cluster.authorize import Permit
 from cluster.intentions import Decision
 from cluster.names import ServiceName
+from cluster.policies import RulesByDestination
 from cluster.reasons import End
 from cluster.snapshot import Policy
 from tests.fakes.rig import allow, deny
 from worker.live import Live, expired, revoked
 from worker.telemetry.metrics import Metrics
-from worker.view.policy import RulesByDestination
 
 WEB, API, BILLING = (ServiceName(name=name) for name in ("web", "api", "billing"))
 

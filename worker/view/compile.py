@@ -14,6 +14,7 @@ from cluster.errors import Problem, SnapshotRejected
 from cluster.identity import ServiceId
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
+from cluster.policies import RulesByDestination
 from cluster.routes import (
     GatewayKind,
     Listener,
@@ -25,7 +26,6 @@ from cluster.snapshot import Snapshot, SnapshotId
 from worker.telemetry.metrics import Metrics
 from worker.tls.contexts import UnusableMaterial
 from worker.view.contexts import Origination, Originations, ServerContexts, ServerTls
-from worker.view.policy import RulesByDestination
 from worker.view.view import (
     SERVED,
     GatewayView,

@@ -10,11 +10,11 @@ from cluster.authorize import DestinationPolicy
 from cluster.errors import Problem
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
+from cluster.policies import RulesByDestination
 from cluster.routes import Endpoint, GatewayKind, Listener
 from cluster.snapshot import Policy, SnapshotId
 from worker.telemetry.metrics import ServiceMeters
 from worker.view.contexts import Origination, ServerTls
-from worker.view.policy import RulesByDestination
 from worker.view.ways import Ways
 
 

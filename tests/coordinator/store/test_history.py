@@ -44,7 +44,7 @@ async def test_what_was_saved_comes_back(store):
     found = await store.history.get(7)
     assert found.body == body
     assert found.published == Published(
-        epoch="e1", generation=7, digest="digest-7", at=1007.5, size_bytes=2560
+        epoch="e1", generation=7, digest="digest-7", at=1007.5, size_bytes=2560, revision=7
     )
     assert await store.history.latest() == found
 

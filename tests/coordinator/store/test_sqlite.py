@@ -170,10 +170,25 @@ async def test_a_foreign_sqlite_file_is_refused(state_dir):
 async def test_a_newer_file_is_refused(state_dir):
     file = await filled(state_dir)
     other = sqlite3.connect(file)
-    other.execute("PRAGMA user_version=2")
+    other.execute("PRAGMA user_version=9")
     other.close()
-    with pytest.raises(StoreTooNew, match="schema version 2, this program knows up to 1"):
+    with pytest.raises(StoreTooNew, match="schema version 9, this program knows up to 2"):
         await open_store(state_dir)
+
+
+async def test_a_file_of_the_first_version_is_brought_up_to_date(state_dir):
+    file = await filled(state_dir)
+    other = sqlite3.connect(file)
+    other.execute("ALTER TABLE snapshots DROP COLUMN revision")
+    other.execute("INSERT INTO snapshots VALUES (3, 'e', 'd', 's', 1.0, 'b')")
+    other.execute("PRAGMA user_version=1")
+    other.commit()
+    other.close()
+    for _ in range(2):
+        store = await open_store(state_dir)
+        (published,) = await store.history.list()
+        assert (published.generation, published.revision) == (3, 3)
+        await store.aclose()
 
 
 async def test_a_journal_without_its_file_is_not_replayed_over_a_new_one(state_dir):

@@ -10,7 +10,7 @@ from cluster.snapshot import Policy
 
 
 class RulesByDestination:
-    """Asked for the linked services when a view is compiled, and for others that have live connections."""
+    """Asked for linked services when a view is compiled, for live connections, and by plans."""
 
     def __init__(self, policy: Policy) -> None:
         self._default_allow = policy.default_allow
@@ -25,6 +25,10 @@ class RulesByDestination:
 
     def policy(self, destination: ServiceName) -> DestinationPolicy:
         """The intentions towards `destination`, compiled."""
-        wild = (rule for rule in self._wild if covers(rule.destination, destination))
-        rules = (*self._exact.get(destination, ()), *wild)
+        rules = self.towards(destination)
         return DestinationPolicy(destination, rules, default_allow=self._default_allow)
+
+    def towards(self, destination: ServiceName) -> tuple[Intention, ...]:
+        """The rules that cover `destination`, in no order that means anything."""
+        wild = (rule for rule in self._wild if covers(rule.destination, destination))
+        return (*self._exact.get(destination, ()), *wild)
