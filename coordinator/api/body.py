@@ -23,7 +23,7 @@ MAX_BYTES = 8 * 1024 * 1024
 
 async def read_object(request: Request) -> dict[str, Any]:
     """The JSON object in the body. Raises ApiError: 400 for anything else, 413 for too much of it."""
-    content = await _content(request)
+    content = await read_content(request, MAX_BYTES)
     try:
         value = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -35,15 +35,17 @@ async def read_object(request: Request) -> dict[str, Any]:
     return value
 
 
-async def _content(request: Request) -> bytes:
+async def read_content(request: Request, limit: int) -> bytes:
+    """The body as it is. Raises ApiError: 413 for more than `limit` bytes."""
     parts, total = [], 0
     try:
         async with aclosing(request.stream()) as stream:
             async for part in stream:
                 parts.append(part)
                 total += len(part)
-                if total > MAX_BYTES:
-                    raise ApiError(413, f"Request body too large: more than {MAX_BYTES} bytes")
+                if total > limit:
+                    text = f"Request body too large: more than {limit} bytes"
+                    raise ApiError(413, text)
     except ClientDisconnect:
         raise ApiError(400, "Request decode failed: the client went away") from None
     return b"".join(parts)

@@ -40,13 +40,15 @@ _FILTERED = {"X-Consul-Results-Filtered-By-ACLs": "true"}
 class Read:
     """An answer from the wanted state. With `tables` it blocks when asked to, and tells its index.
 
-    `prefix` narrows which keys of them wake it. With `filterable` it honours `?filter=`.
+    `prefix` narrows which keys of them wake it, `index` tells an index of its own. With `filterable` it
+    honours `?filter=`.
     """
 
     answer: Callable[[Call], Any]
     needs: Needs = unstated
     tables: tuple[str, ...] = ()
     prefix: Callable[[Call], str] | None = None
+    index: Callable[[Call], int] | None = None
     filterable: Filterable | Callable[[Call], Filterable] | None = None
 
     async def respond(self, call: Call) -> Response:
@@ -55,7 +57,7 @@ class Read:
         wanted = asked_filter(call.query("filter"), rows)
         if self.tables:
             prefix = self.prefix(call) if self.prefix else ""
-            await hold(call.services, call.request, self.tables, prefix)
+            await hold(call.services, call.request, self.tables, prefix, lambda: self._index(call))
             call = _call(call.services, call.request)
             check_needs(call, self.needs)  # a token may end while its query waits
         headers = self._headers(call)
@@ -79,9 +81,13 @@ class Read:
             "X-Consul-Effective-Consistency": "leader",
         }
         if self.tables:
-            index = max(call.state.table_index(table) for table in self.tables)
-            headers["X-Consul-Index"] = str(max(index, 1))
+            headers["X-Consul-Index"] = str(max(self._index(call), 1))
         return headers
+
+    def _index(self, call: Call) -> int:
+        if self.index is not None:
+            return self.index(call)
+        return max(call.state.table_index(table) for table in self.tables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ touches.
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from .graves import Graves
 from .records import Loaded, Record
 from .settle import Effect
 
@@ -67,6 +68,20 @@ class LiveState(State):
         for record in loaded.records:
             self._tables.setdefault(record.table, {})[record.key] = record
         self._shared: set[str] = set()
+        self._graves: dict[str, Graves] = {}
+        self._loaded_indexes = dict(loaded.table_indexes)
+
+    def key_index(self, table: str, key: str) -> int:
+        """The last revision that changed or deleted this record, as far as that is known."""
+        record = self.get(table, key)
+        return record.modify_index if record else self._graves_of(table).of_key(key)
+
+    def prefix_index(self, table: str, prefix: str) -> int:
+        """The last revision that changed or deleted a record whose key begins so. Looks at every key."""
+        if not prefix:
+            return self.table_index(table)
+        newest = max((r.modify_index for r in self.under(table, prefix)), default=0)
+        return max(newest, self._graves_of(table).under(prefix))
 
     def snapshot(self) -> State:
         """This revision, for as long as one likes."""
@@ -82,7 +97,13 @@ class LiveState(State):
             self._tables[record.table][record.key] = record
         for gone in effect.deleted:
             del self._tables[gone.table][gone.key]
+            self._graves_of(gone.table).bury(gone.key, effect.revision)
         self._revision = effect.revision
+
+    def _graves_of(self, table: str) -> Graves:
+        if table not in self._graves:
+            self._graves[table] = Graves(floor=self._loaded_indexes.get(table, 0))
+        return self._graves[table]
 
     def _unshare(self, name: str) -> None:
         if name in self._shared:

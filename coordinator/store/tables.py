@@ -6,6 +6,7 @@ SERVICES = "services"  # node/service id
 CHECKS = "checks"  # node/check id
 BUS_KEYS = "bus_keys"  # node: its public CURVE key
 NODE_FILES = "node_files"  # node: the ids of the services in its configuration file
+KV = "kv"  # the key: its flags, and its bytes as base64
 CA = "ca"  # config, state, roots/<id>: nothing secret
 CA_KEYS = "ca_keys"  # root id: its private key. Never served, never part of a snapshot
 CA_SERIAL = "ca_serial"  # next: a counter, apart from `ca` so that counting wakes nobody

@@ -85,3 +85,12 @@ class Wanted:
             with trio.move_on_after(timeout_seconds):
                 await changed.wait()
             return changed.is_set()
+
+    async def wait_until(
+        self, reached: Callable[[], bool], *, tables: Collection[str], prefix: str = ""
+    ) -> None:
+        """Wait until `reached` says so, which is asked now and after each change that `prefix` does not
+        rule out."""
+        while not reached():
+            with self._waiters.waiting(tables, prefix) as changed:
+                await changed.wait()

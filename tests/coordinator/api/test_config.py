@@ -129,7 +129,7 @@ async def test_a_cas_that_is_no_index_is_refused(api, cas):
 
 async def test_unknown_paths_say_whether_we_will_have_them(api):
     assert (await api.get("/v1/nope")).status_code == 404
-    later = await api.get("/v1/kv/key")
+    later = await api.get("/v1/session/key")
     assert (later.status_code, "not supported yet" in later.text) == (501, True)
     wrong: httpx.Response = await api.post("/v1/config")
     assert (wrong.status_code, wrong.headers["Allow"]) == (405, "PUT")

@@ -186,3 +186,12 @@ async def test_a_body_has_a_limit(start, path):
     async with over(path) as client:
         response = await client.put("/v1/config", content=b" " * (8 * 1024 * 1024 + 1))
     assert (response.status_code, "more than 8388608 bytes" in response.text) == (413, True)
+
+
+async def test_a_value_of_the_key_value_store_has_a_limit(start, path):
+    await start()
+    async with over(path) as client:
+        assert (await client.put("/v1/kv/k", content=b"v" * (512 * 1024))).json() is True
+        response = await client.put("/v1/kv/k", content=b"v" * (512 * 1024 + 1))
+        assert (response.status_code, "524288 bytes" in response.text) == (413, True)
+        assert len((await client.get("/v1/kv/k?raw")).content) == 512 * 1024
