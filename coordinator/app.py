@@ -22,6 +22,7 @@ from cluster.process.tether import wait_until_cut
 from cluster.snapshot import Trust
 from coordinator.api.serve import serve as serve_api
 from coordinator.api.services import Services
+from coordinator.ca.agent_leaves import AgentLeaves
 from coordinator.ca.authority import Authority
 from coordinator.compose import Composed, compose
 from coordinator.config import CoordinatorConfig
@@ -71,6 +72,7 @@ class Coordinator:
         self.services = Services(
             wanted=wanted,
             authority=authority,
+            leaves=AgentLeaves(wanted, authority, now=wall_clock, chance=random.SystemRandom()),
             fleet=Fleet(self.distributor, self.publisher, datacenter=config.datacenter),
             history=store.history,
             datacenter=config.datacenter,
@@ -93,6 +95,7 @@ class Coordinator:
             page = Page(metrics=self.metrics.page, is_ready=self._is_ready)
             await nursery.start(serve_metrics, config.metrics_addr, page)
             nursery.start_soon(self.distributor.run, bus)
+            nursery.start_soon(self.authority.keep_pruned)
             await nursery.start(self.publisher.run)
             bound = await nursery.start(
                 partial(
@@ -117,8 +120,8 @@ class Coordinator:
     def _trust(self) -> Trust:
         return Trust(datacenter=self.config.datacenter, bundle=self.authority.trust_bundle())
 
-    async def _sign(self, csr_pem: bytes, node: str) -> bytes:
-        leaf = await self.authority.sign(csr_pem)
+    async def _sign(self, csr_pem: bytes, node: str, renewal: bool) -> bytes:
+        leaf = await self.authority.sign(csr_pem, newcomer=not renewal)
         log.info("signed", uri=leaf.uri, node=node, serial=leaf.serial)
         return leaf.chain_pem
 

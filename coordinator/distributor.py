@@ -53,8 +53,8 @@ from coordinator.rollout import (
     step,
 )
 
-#: `await sign(csr_pem, node)` gives a chain in PEM, or raises LockgateError.
-SignCall = Callable[[bytes, str], Awaitable[bytes]]
+#: `await sign(csr_pem, node, renewal)` gives a chain in PEM, or raises LockgateError.
+SignCall = Callable[[bytes, str, bool], Awaitable[bytes]]
 #: `await register(node, definitions)` gives the problems that kept them out of the catalog.
 RegisterCall = Callable[[str, tuple[dict[str, object], ...]], Awaitable[tuple[Problem, ...]]]
 
@@ -251,7 +251,7 @@ class Distributor:
             return
         link.signing += 1
         try:
-            chain = await self._sign_call(sign.csr_pem, link.node)
+            chain = await self._sign_call(sign.csr_pem, link.node, sign.renewal)
             answer = Signed(request=sign.request, chain_pem=chain)
         except LockgateError as error:
             log.warning("not signed", node=link.node, reason=str(error))

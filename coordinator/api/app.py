@@ -21,6 +21,7 @@ from . import (
     intention_answers,
     intentions,
     kv,
+    leaf,
     nodes,
     registration,
     status,
@@ -41,6 +42,7 @@ _FAMILIES = (
     intention_answers,
     intentions,
     kv,
+    leaf,
     nodes,
     registration,
     status,
@@ -49,7 +51,6 @@ _FAMILIES = (
 # Consul has these and we do not have them yet; the first part that fits a path names what is missing.
 _LATER = {
     "/v1/acl": "access control lists",
-    "/v1/agent/connect/ca/leaf": "leaf keys made by the coordinator",
     "/v1/agent": "the other endpoints of the agent",
     "/v1/catalog": "the other endpoints of the catalog",
     "/v1/connect/intentions": "intentions by their id",

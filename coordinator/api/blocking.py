@@ -33,13 +33,14 @@ async def hold(
     seconds += services.chance.uniform(0, seconds / 16)
     seen = index if index <= services.wanted.state.revision else present()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_until_gone, request, nursery.cancel_scope)
+        nursery.start_soon(until_gone, request, nursery.cancel_scope)
         with trio.move_on_after(seconds):
             await services.wanted.wait_until(lambda: present() > seen, tables=tables, prefix=prefix)
         nursery.cancel_scope.cancel()
 
 
-async def _until_gone(request: Request, scope: trio.CancelScope) -> None:
+async def until_gone(request: Request, scope: trio.CancelScope) -> None:
+    """Cancel what is done for the request when its client has gone away."""
     while (await request.receive())["type"] != "http.disconnect":
         pass  # the rest of a body that a GET has no use for
     scope.cancel()

@@ -1,7 +1,8 @@
 """The CA: its roots, its configuration, and signing.
 
-Belongs here: the endpoints. Never here: what a certificate looks like (`coordinator.ca`).
-Only a CSR comes in: no endpoint here makes or returns a private key.
+Belongs here: the endpoints. Never here: what a certificate looks like, or what a rotation is
+(`coordinator.ca`). Only a CSR comes in, or the key of an external root: no endpoint here makes or returns a
+private key; the one that does is `leaf`.
 """
 
 import datetime
@@ -9,6 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from cluster.errors import ConfigError
 from cluster.identity import AgentId, MeshGatewayId, ServiceId, parse
 from coordinator.acl.rights import (
     Right,
@@ -52,14 +54,38 @@ def _configuration(call: Call) -> dict[str, Any]:
     return call.services.authority.config_document() | indexes
 
 
+async def _configure(call: Call) -> None:
+    """As Consul does, what cannot be had is a 500 with the reasons."""
+    body = Fields(await read_object(call.request))
+    if (provider := body.text("Provider") or "consul") != "consul":
+        raise ApiError(500, f"unknown CA provider {provider[:40]!r}: only 'consul' is built in")
+    config = body.anything("Config")
+    if not isinstance(config, dict):
+        raise ApiError(400, "Request decode failed: Config must be an object")
+    force = body.anything("ForceWithoutCrossSigning") is True
+    try:
+        await call.services.authority.configure(config, force=force)
+    except ConfigError as error:
+        raise refuse(500, error.problems) from None
+
+
+async def _rotate(call: Call) -> dict[str, Any]:
+    body = Fields(await read_object(call.request))
+    force = body.anything("ForceWithoutCrossSigning") is True
+    await call.services.authority.rotate(force=force)
+    return call.services.authority.roots()
+
+
 async def _sign(call: Call) -> dict[str, Any]:
-    csr = Fields(await read_object(call.request)).text("CSR")
+    body = Fields(await read_object(call.request))
+    csr = body.text("CSR")
     if not csr:
         raise ApiError(400, "CSR is required: a certificate signing request in PEM")
+    newcomer = body.anything("Renewal") is not True
     try:
         asked = call.services.authority.read(csr.encode())
         call.require(identity_right(asked.identity))
-        leaf = await call.services.authority.issue(asked)
+        leaf = await call.services.authority.issue(asked, newcomer=newcomer)
     except CsrRefused as error:
         call.require(service_write_any())  # what is wrong with a request is no stranger's business
         raise refuse(400, error.problems) from None
@@ -112,6 +138,11 @@ _ROOTS = Read(answer=_roots, needs=anyone, tables=(CA,))
 ROUTES = (
     at("/v1/connect/ca/roots", GET=_ROOTS),
     at("/v1/agent/connect/ca/roots", GET=_ROOTS),
-    at("/v1/connect/ca/configuration", GET=Read(answer=_configuration, needs=operator_read)),
+    at(
+        "/v1/connect/ca/configuration",
+        GET=Read(answer=_configuration, needs=operator_read),
+        PUT=Do(answer=_configure, needs=operator_write),
+    ),
+    at("/v1/lockgate/ca/rotate", POST=Do(answer=_rotate, needs=operator_write)),
     at("/v1/lockgate/connect/sign", POST=Do(answer=_sign, needs=in_answer)),
 )

@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from cluster.certs import TrustBundle
 from coordinator.acl.speaker import EVERYBODY, Speaker
+from coordinator.ca.agent_leaves import AgentLeaf
 from coordinator.ca.csr import Asked
 from coordinator.ca.sign import SignedLeaf
 from coordinator.fleet import Survey
@@ -34,7 +35,19 @@ class Signer(Protocol):
 
     def read(self, csr_pem: bytes) -> Asked: ...
 
-    async def issue(self, asked: Asked) -> SignedLeaf: ...
+    async def issue(self, asked: Asked, *, newcomer: bool = True) -> SignedLeaf: ...
+
+    async def configure(self, config: Mapping[str, Any], *, force: bool = False) -> bool: ...
+
+    async def rotate(self, *, force: bool = False) -> None: ...
+
+
+class Leaves(Protocol):
+    """Leaves with their keys; see `coordinator.ca.agent_leaves.AgentLeaves`."""
+
+    async def get(self, uri: str) -> AgentLeaf: ...
+
+    async def after(self, uri: str, index: int, *, timeout_seconds: float) -> AgentLeaf: ...
 
 
 class FleetView(Protocol):
@@ -87,6 +100,7 @@ class Services:
 
     wanted: Wanted
     authority: Signer
+    leaves: Leaves
     fleet: FleetView
     history: PublishedList
     datacenter: str

@@ -1,7 +1,7 @@
-"""`lockgate connect`: certificates, the CA, and the sidecar.
+"""`lockgate connect`: certificates and the sidecar.
 
-Belongs here: what a service needs to be part of the mesh. Never here: a sidecar's work, which is another
-program that takes the place of this one.
+Belongs here: what a service needs to be part of the mesh. Never here: the CA (`ca`), or a sidecar's work,
+which is another program that takes the place of this one.
 """
 
 import os
@@ -9,8 +9,9 @@ from typing import NoReturn
 
 import click
 
-from .options import Group, command, flag, option
-from .output import print_json, print_table
+from .ca import ca
+from .options import Group, command, option
+from .output import print_json
 from .settings import Settings
 
 _LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -87,49 +88,5 @@ def proxy(settings: Settings, /, upstream: tuple[str, ...], **options: str) -> N
     become("worker.sidecar", arguments)
 
 
-@click.group("ca", cls=Group)
-def ca() -> None:
-    """Show the certificate authority."""
-
-
-@command("roots")
-@flag("pem", help="Print the certificates themselves.")
-@click.pass_obj
-def roots(settings: Settings, pem: bool) -> None:
-    """Print the roots that are trusted; the active one signs.
-
-    \b
-    Example:
-      lockgate connect ca roots -pem > roots.pem
-    """
-    with settings.api() as api:
-        found = api.get("/v1/connect/ca/roots")
-    if settings.is_json:
-        print_json(found)
-    elif pem:
-        print("\n".join(root["RootCert"].strip() for root in found["Roots"]))
-    else:
-        rows = [
-            (root["Name"], "active" if root["Active"] else "", root["NotAfter"], root["ID"])
-            for root in found["Roots"]
-        ]
-        print_table(("Root", "State", "Valid until", "Id"), rows)
-
-
-@command("get-config")
-@click.pass_obj
-def get_config(settings: Settings) -> None:
-    """Print the CA's configuration as JSON.
-
-    \b
-    Example:
-      lockgate connect ca get-config
-    """
-    with settings.api() as api:
-        print_json(api.get("/v1/connect/ca/configuration"))
-
-
-ca.add_command(roots)
-ca.add_command(get_config)
 for _command in (leaf, proxy, ca):
     connect.add_command(_command)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coordinator.api.services import Services
+from coordinator.ca.agent_leaves import AgentLeaves
 from coordinator.ca.authority import Authority
 from coordinator.fleet import Survey
 from coordinator.store.history import Published
@@ -82,6 +83,7 @@ async def make_services(*, default_allow=False):
     return Services(
         wanted=wanted,
         authority=authority,
+        leaves=AgentLeaves(wanted, authority, now=lambda: NOW, chance=random.Random(3)),
         fleet=ScriptedFleet(),
         history=ScriptedHistory(),
         datacenter="dc1",

@@ -46,7 +46,7 @@ class Identity:
         while True:
             self._at = float("inf")  # a root that changes from now on calls for yet another leaf
             try:
-                fetched = await self._fetch(who)
+                fetched = await self._fetch(who, renewal=held is not None)
                 use(fetched)
             except (ApiError, ValueError) as error:
                 log.warning("no certificate", service=who.service, error=str(error))
@@ -58,10 +58,10 @@ class Identity:
             self._at = max(min(self._at, renewal), now + _LEAST_PAUSE_SECONDS)
             await self._wait_until_due()
 
-    async def _fetch(self, who: ServiceId) -> Leaf:
+    async def _fetch(self, who: ServiceId, *, renewal: bool) -> Leaf:
         """A leaf for a new key. Raises `ApiError` and ValueError."""
         key = new_key_pem()
-        body = {"CSR": csr_pem(key, who.uri).decode()}
+        body = {"CSR": csr_pem(key, who.uri).decode(), "Renewal": renewal}
         answer, _ = await self._api.read("POST", "/v1/lockgate/connect/sign", json=body)
         if not isinstance(answer, dict) or not isinstance(answer.get("CertPEM"), str):
             raise ApiError("the coordinator's answer to a CSR holds no CertPEM")

@@ -61,9 +61,62 @@ async def test_what_is_no_csr_is_refused(api, body):
 async def test_a_full_queue_asks_to_come_back(services, api, csr, monkeypatch):
     from coordinator.ca.admission import SigningQueueFull
 
-    async def full(asked):
+    async def full(asked, *, newcomer):
         raise SigningQueueFull("20000 requests wait already")
 
     monkeypatch.setattr(services.authority, "issue", full)
     response = await api.post(SIGN, json={"CSR": csr()})
     assert (response.status_code, response.text) == (429, "20000 requests wait already")
+
+
+CONFIGURATION = "/v1/connect/ca/configuration"
+
+
+async def test_a_configuration_is_changed_without_a_new_root(api, get):
+    root = (await get("/v1/connect/ca/roots"))["ActiveRootID"]
+    response = await api.put(
+        CONFIGURATION, json={"Provider": "consul", "Config": {"leaf_cert_ttl": "24h"}}
+    )
+    assert (response.status_code, response.content) == (200, b"")
+    assert (await get(CONFIGURATION))["Config"]["LeafCertTTL"] == "24h"
+    assert (await get("/v1/connect/ca/roots"))["ActiveRootID"] == root
+
+
+async def test_what_was_shown_may_be_put_back(api, get, wanted):
+    shown = await get(CONFIGURATION)
+    revision = wanted.state.revision
+    assert (await api.put(CONFIGURATION, json=shown)).status_code == 200
+    assert wanted.state.revision == revision
+
+
+async def test_another_kind_of_key_rotates_the_root(api, get):
+    before = await get("/v1/connect/ca/roots")
+    body = {"Provider": "consul", "Config": {"PrivateKeyBits": 384}}
+    assert (await api.put(CONFIGURATION, json=body)).status_code == 200
+    after = await get("/v1/connect/ca/roots")
+    assert [root["Active"] for root in after["Roots"]] == [True, False]
+    assert after["Roots"][1]["ID"] == before["ActiveRootID"]
+    assert after["Roots"][0]["PrivateKeyBits"] == 384
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"Provider": "vault", "Config": {}}, 500, "unknown CA provider 'vault'"),
+        ({"Provider": "consul"}, 400, "Config must be an object"),
+        ({"Config": {"LeafCertTTL": "1m"}}, 500, "LeafCertTTL: 1m0s must be at least 1h"),
+        ({"Config": {"RootCert": "x"}}, 500, "RootCert: needs PrivateKey"),
+    ],
+)
+async def test_a_bad_configuration_names_its_problem(api, wanted, body, status, words):
+    revision = wanted.state.revision
+    response = await api.put(CONFIGURATION, json=body)
+    assert (response.status_code, words in response.text) == (status, True), response.text
+    assert wanted.state.revision == revision
+
+
+async def test_rotate_makes_a_new_root(api, get):
+    before = (await get("/v1/connect/ca/roots"))["ActiveRootID"]
+    answer = (await api.post("/v1/lockgate/ca/rotate", json={})).json()
+    assert answer == await get("/v1/connect/ca/roots")
+    assert answer["ActiveRootID"] != before

@@ -1,4 +1,4 @@
-"""The queue for signatures: its rate, its order, its bounds."""
+"""The queue for signatures: its rate, its order, its bounds, and who goes first."""
 
 import pytest
 import trio
@@ -88,3 +88,66 @@ async def test_an_error_in_a_turn_frees_its_place(autojump_clock):
             raise ValueError("mine")
     with trio.fail_after(1):
         await queue(admission, 2, concurrent=1)
+
+
+async def arrive(admission, names, *, per_second=0.0, concurrent=0):
+    """Who had a turn, in order; renewals are those whose names begin with r."""
+    turns = []
+
+    async def one(name):
+        async with admission.turn(
+            per_second=per_second, concurrent=concurrent, newcomer=not name.startswith("r")
+        ):
+            turns.append(name)
+            await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            nursery.start_soon(one, name)
+            await trio.testing.wait_all_tasks_blocked()
+    return turns
+
+
+async def test_newcomers_pass_renewals_that_wait_for_a_place(autojump_clock):
+    turns = await arrive(Admission(), ["r1", "r2", "r3", "n1", "n2"], concurrent=1)
+    assert turns == ["r1", "n1", "n2", "r2", "r3"]
+
+
+async def test_newcomers_pass_renewals_but_the_one_that_has_the_next_tick(autojump_clock):
+    turns = await arrive(Admission(), ["r1", "r2", "r3", "n1", "n2"], per_second=1)
+    assert turns == ["r1", "r2", "n1", "n2", "r3"]
+
+
+async def test_renewals_leave_room_for_newcomers(autojump_clock):
+    admission = Admission(queue_limit=4)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: arrive(admission, ["r1", "r2", "r3"], concurrent=1))
+        await trio.sleep(0.5)
+        assert admission.waiting == 2
+        with pytest.raises(SigningQueueFull):
+            async with admission.turn(per_second=0, concurrent=1, newcomer=False):
+                pass
+        async with admission.turn(per_second=0, concurrent=1, newcomer=True):
+            pass
+
+
+async def test_a_larger_limit_counts_at_once_for_those_who_wait(autojump_clock):
+    admission = Admission()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: arrive(admission, ["a", "b", "c"], concurrent=1))
+        await trio.sleep(0.5)
+        assert admission.waiting == 2
+        async with admission.turn(per_second=0, concurrent=4):
+            await trio.testing.wait_all_tasks_blocked()
+            assert admission.waiting == 0
+
+
+async def test_giving_up_while_waiting_takes_no_place(autojump_clock):
+    admission = Admission()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: arrive(admission, ["a"], concurrent=1))
+        await trio.sleep(0.25)
+        with trio.move_on_after(0.5):
+            await arrive(admission, ["b"], concurrent=1)
+    with trio.fail_after(1.5):
+        assert await arrive(admission, ["c"], concurrent=1) == ["c"]

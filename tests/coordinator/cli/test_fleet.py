@@ -132,3 +132,37 @@ async def test_connect_ca(lockgate):
     assert "BEGIN CERTIFICATE" in (await lockgate("connect", "ca", "roots", "-pem")).out
     assert (await lockgate("connect", "ca", "roots", "-format=json")).json["TrustDomain"]
     assert (await lockgate("connect", "ca", "get-config")).json["Provider"] == "consul"
+
+
+async def test_connect_ca_rotate_and_set_config(lockgate, tmp_path, services):
+    before = services.authority.roots()["ActiveRootID"]
+    rotated = await lockgate("connect", "ca", "rotate", "-format=json")
+    assert rotated.json["rotated"]
+    assert rotated.json["active_root"] == services.authority.roots()["ActiveRootID"] != before
+    file = tmp_path / "ca.json"
+    file.write_text('{"Provider": "consul", "Config": {"LeafCertTTL": "24h"}}')
+    done = await lockgate("connect", "ca", "set-config", "-config-file", file)
+    assert done.out == "Configuration updated!\n"
+    shown = (await lockgate("connect", "ca", "get-config")).json
+    assert shown["Config"]["LeafCertTTL"] == "24h"
+    bits = await lockgate(
+        "connect", "ca", "set-config", "-config-file", "-", stdin='{"PrivateKeyBits": 384}'
+    )
+    assert "The active root is now" in bits.out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "expected a JSON object"),
+        ('{"LeafCertTTL": "1s"}', "LeafCertTTL: 1s must be at least 1h"),
+        ('{"Speed": 1}', "Speed: is no setting of the built-in CA"),
+    ],
+)
+async def test_connect_ca_set_config_names_what_is_wrong(lockgate, tmp_path, content, words):
+    file = tmp_path / "ca.json"
+    file.write_text(content)
+    done = await lockgate("connect", "ca", "set-config", "-config-file", file, status=1)
+    assert words in done.err
+    assert len(done.err.splitlines()) == 1

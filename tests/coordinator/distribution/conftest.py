@@ -126,7 +126,7 @@ def world_of():
         registry, names, server = CollectorRegistry(), {}, keygen()
         asked = []
 
-        async def sign_nothing(csr_pem, node):
+        async def sign_nothing(csr_pem, node, renewal):
             asked.append((csr_pem, node))
             raise LockgateError("no CA here")
 

@@ -140,7 +140,7 @@ async def test_a_slow_node_does_not_hold_up_the_others(world_of, endpoints):
 
 
 async def test_a_csr_is_signed_for_the_node_that_asks(world_of):
-    async def sign(csr_pem, node):
+    async def sign(csr_pem, node, renewal):
         return csr_pem + b" signed for " + node.encode()
 
     async with world_of(sign=sign) as world, world.node() as node:
@@ -152,7 +152,7 @@ async def test_a_csr_is_signed_for_the_node_that_asks(world_of):
 async def test_a_message_too_large_to_send_is_told_and_costs_nothing_else(world_of):
     chains = {b"long": bytes(BusLimits().max_message_bytes), b"short": b"CHAIN"}
 
-    async def sign(csr_pem, node):
+    async def sign(csr_pem, node, renewal):
         return chains[csr_pem]
 
     async with world_of(sign=sign) as world, world.node("n1") as node, world.node("n2") as other:
