@@ -28,6 +28,7 @@ from coordinator.compose import Composed, compose
 from coordinator.config import CoordinatorConfig
 from coordinator.distributor import Distributor
 from coordinator.fleet import Fleet
+from coordinator.health.upkeep import Upkeep
 from coordinator.metrics import Metrics
 from coordinator.metrics_server import Page, serve_metrics
 from coordinator.own_services import OwnServices
@@ -57,8 +58,10 @@ class Coordinator:
         self.authority = authority
         self.version = version
         self.metrics = Metrics(version=version)
+        self.writes = trio.Lock()
+        own_services = OwnServices(wanted, self.writes)
         self.distributor = Distributor(
-            sign=self._sign, register=OwnServices(wanted).register, metrics=self.metrics
+            sign=self._sign, register=own_services.register, metrics=self.metrics
         )
         self.publisher = Publisher(
             wanted=wanted,
@@ -75,6 +78,7 @@ class Coordinator:
             leaves=AgentLeaves(wanted, authority, now=wall_clock, chance=random.SystemRandom()),
             fleet=Fleet(self.distributor, self.publisher, datacenter=config.datacenter),
             history=store.history,
+            metrics=self.metrics,
             datacenter=config.datacenter,
             node_name=config.own_node,
             default_allow=self.default_allow,
@@ -82,7 +86,9 @@ class Coordinator:
             address=config.bus_addr,
             bus_key=bus_key,
             clock=wall_clock,
+            writes=self.writes,
         )
+        self.upkeep = Upkeep(wanted, self.writes, self.services.heartbeats, node=config.own_node)
 
     @property
     def default_allow(self) -> bool:
@@ -97,6 +103,7 @@ class Coordinator:
             nursery.start_soon(self.distributor.run, bus)
             nursery.start_soon(self.authority.keep_pruned)
             await nursery.start(self.publisher.run)
+            nursery.start_soon(self.upkeep.run)
             bound = await nursery.start(
                 partial(
                     serve_api,

@@ -4,6 +4,7 @@ Belongs here: names, help texts, buckets. Never here: when something is counted.
 """
 
 import platform
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -49,3 +50,21 @@ class Metrics:
     def page(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def document(self) -> dict[str, Any]:
+        """Everything as Consul's agents tell their metrics in JSON, but for the moment of it.
+
+        Each is the present value or the total since the start; histograms show as their sums and counts.
+        """
+        gauges: list[dict[str, Any]] = []
+        counters: list[dict[str, Any]] = []
+        for family in self._registry.collect():
+            for sample in family.samples:
+                if sample.name.endswith(("_bucket", "_created")):
+                    continue
+                shown = {"Name": sample.name, "Labels": sample.labels}
+                if family.type == "gauge":
+                    gauges.append(shown | {"Value": sample.value})
+                else:
+                    counters.append(shown | {"Count": int(sample.value), "Sum": sample.value})
+        return {"Gauges": gauges, "Points": [], "Counters": counters, "Samples": []}

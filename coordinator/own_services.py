@@ -6,8 +6,10 @@ Belongs here: replacing what a node registered this way before. Never here: the 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import trio
+
 from cluster.errors import Problem
-from coordinator.api.registering import registration_changes, service_removal
+from coordinator.api.registering import definition_changes, service_removal
 from coordinator.entries.services import check_service
 from coordinator.store.records import Change, Put
 from coordinator.store.state import State
@@ -16,10 +18,11 @@ from coordinator.store.wanted import Wanted
 
 
 class OwnServices:
-    """Takes what nodes register for themselves."""
+    """Takes what nodes register for themselves. `writes` is the lock that the API's writes hold too."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, writes: trio.Lock) -> None:
         self._wanted = wanted
+        self._writes = writes
 
     async def register(
         self, node: str, definitions: tuple[dict[str, object], ...]
@@ -28,11 +31,12 @@ class OwnServices:
         bodies, problems = _bodies(node, definitions)
         if problems:
             return problems
-        try:
-            changes = _changes(self._wanted.state, node, bodies)
-        except ValueError as error:
-            return (Problem(message=str(error)),)
-        await self._wanted.commit(changes)
+        async with self._writes:
+            try:
+                changes = _changes(self._wanted.state, node, bodies)
+            except ValueError as error:
+                return (Problem(message=str(error)),)
+            await self._wanted.commit(changes)
         return ()
 
 
@@ -48,7 +52,7 @@ def _bodies(
         if checked is None:
             continue
         sidecar = checked.pop("Sidecar", None)
-        bodies += [{"Node": node, **one} for one in (checked, sidecar) if one]
+        bodies += [one for one in (checked, sidecar) if one]
     return bodies, (*problems, *_repeated(bodies))
 
 
@@ -71,8 +75,8 @@ def _changes(state: State, node: str, bodies: Sequence[dict[str, Any]]) -> list[
     for service_id in gone:
         changes += service_removal(state, node, service_id)
     for body in bodies:
-        place = {"Address": _address(state, node, body), "SkipNodeUpdate": True}
-        changes += registration_changes(state, place | body)
+        address = _address(state, node, body)
+        changes += definition_changes(state, node, address, body, replace_checks=True)
     return [*changes, Put(table=NODE_FILES, key=node, value={"services": ids})]
 
 

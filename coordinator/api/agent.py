@@ -1,181 +1,101 @@
-"""The agent's endpoints, which speak for the coordinator's own node: `/v1/agent`.
+"""What the agent says of itself and of its members: `/v1/agent/self`, `members`, `metrics`.
 
-Belongs here: registering services and reporting checks there. Never here: the catalog of other nodes.
+Belongs here: the coordinator as an agent. Never here: the services (`agent_services`) and checks
+(`agent_checks`) of its own node.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from cluster.catalog import Health
-from cluster.filters.catalog import CHECK, SERVICE
-from coordinator.acl.rights import (
-    Right,
-    agent_read,
-    node_read,
-    node_write,
-    service_read,
-    service_write,
-)
-from coordinator.entries.services import check_service
-from coordinator.store.records import Change, Put
-from coordinator.store.state import State
-from coordinator.store.tables import CHECKS, NODES, SERVICES
+from starlette.responses import Response
 
-from .answers import ApiError, refuse
-from .body import Fields, read_object
-from .endpoint import Call, Do, Read, at
-from .filtering import Filterable
-from .needs import each, in_answer
-from .registering import free_sidecar_port, registration_changes, service_removal
-from .registration import check_write, commit, registration_rights
-from .shapes import agent_service_shape, check_shape, checks_on, services_on
+from coordinator.acl.rights import Right, agent_read, node_read
+from coordinator.store.tables import NODES
 
-_OWN_ADDRESS = "127.0.0.1"  # until somebody registers the node with another
+from .endpoint import Call, Read, at
+from .needs import each
 
-
-async def _register(call: Call) -> None:
-    definition, problems = check_service(await read_object(call.request))
-    if definition is None:
-        raise refuse(400, problems)
-    node = call.services.node_name
-    call.require(_definition_rights(call.state, node, definition))
-    await commit(call.services, lambda state: _definition_changes(state, node, definition))
-
-
-def _definition_rights(state: State, node: str, definition: dict[str, Any]) -> tuple[Right, ...]:
-    """The node itself is the agent's own, and needs no right."""
-    sidecar = definition.get("Sidecar")
-    bodies = [definition, *([sidecar] if sidecar else [])]
-    return tuple(
-        right
-        for body in bodies
-        for right in registration_rights(state, {"Node": node} | body)
-        if right.resource == "service"
-    )
-
-
-def _definition_changes(state: State, node: str, definition: dict[str, Any]) -> list[Change]:
-    changes = _instance_changes(state, node, definition)
-    if sidecar := definition.get("Sidecar"):
-        service = sidecar["Service"]
-        present = state.get(SERVICES, f"{node}/{service['ID']}")
-        port = service.get("Port") or (present.value.get("Port") if present else 0)
-        service = service | {"Port": port or free_sidecar_port(state, node)}
-        changes += _instance_changes(state, node, sidecar | {"Service": service})
-    return changes
-
-
-def _instance_changes(state: State, node: str, definition: dict[str, Any]) -> list[Change]:
-    place = {"Node": node, "Address": _OWN_ADDRESS, "SkipNodeUpdate": True}
-    return registration_changes(state, place | definition)
-
-
-async def _deregister(call: Call) -> None:
-    node, service = call.services.node_name, call.path("service")
-    record = call.state.get(SERVICES, f"{node}/{service}")
-    call.require(service_write(record.value["Service"]) if record else node_write(node))
-    if record is None:
-        raise ApiError(
-            404, f'Unknown service ID "{service}": the service ID is passed, not its name'
-        )
-    await commit(call.services, lambda state: _removal(state, node, service))
-
-
-def _removal(state: State, node: str, service: str) -> list[Change]:
-    """The service, and the sidecar that came with it."""
-    sidecar = f"{service}-sidecar-proxy"
-    return service_removal(state, node, service) + service_removal(state, node, sidecar)
-
-
-def _report(status: Health) -> Do:
-    async def answer(call: Call) -> None:
-        await _set_status(call, call.path("check"), status, call.query("note"))
-
-    return Do(answer=answer, needs=in_answer)
-
-
-async def _update(call: Call) -> None:
-    body = Fields(await read_object(call.request))
-    if body.text("Status") not in tuple(Health):
-        raise ApiError(400, f"Invalid check status: {body.text('Status')[:40]!r}")
-    await _set_status(call, call.path("check"), Health(body.text("Status")), body.text("Output"))
-
-
-async def _set_status(call: Call, check: str, status: Health, output: str) -> None:
-    node = call.services.node_name
-    key = f"{node}/{check}"
-    record = call.state.get(CHECKS, key)
-    call.require(check_write(node, record.value if record else {}))
-    if record is None:
-        raise ApiError(404, f'Unknown check ID "{check}": the check ID is passed, not its name')
-    await commit(call.services, lambda state: _status_change(state, key, status, output))
-
-
-def _status_change(state: State, key: str, status: Health, output: str) -> list[Change]:
-    record = state.get(CHECKS, key)
-    if record is None:
-        return []  # removed a moment ago
-    value = record.value | {"Status": status.value, "Output": output}
-    return [Put(table=CHECKS, key=key, value=value)]
+#: Until somebody registers the node with another.
+OWN_ADDRESS = "127.0.0.1"
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# How Consul's serf calls a member that is there, and one that is not.
+_ALIVE, _FAILED = 1, 4
+_PROTOCOLS = {
+    "ProtocolMin": 1,
+    "ProtocolMax": 5,
+    "ProtocolCur": 2,
+    "DelegateMin": 2,
+    "DelegateMax": 5,
+    "DelegateCur": 4,
+}
 
 
 def _self(call: Call) -> dict[str, Any]:
     services, node = call.services, call.services.node_name
     record = call.state.get(NODES, node)
-    address = record.value["Address"] if record else _OWN_ADDRESS
     return {
         "Config": {
             "Datacenter": services.datacenter,
             "PrimaryDatacenter": services.datacenter,
             "NodeName": node,
+            "NodeID": record.value.get("ID", "") if record else "",
             "Server": True,
             "DefaultIntentionPolicy": "allow" if services.default_allow else "deny",
             "Version": services.version,
         },
-        "Member": {"Name": node, "Addr": address, "Tags": {"dc": services.datacenter}, "Status": 1},
+        "Member": _own_member(call),
         "Meta": record.value.get("Meta", {}) if record else {},
         "Lockgate": {"Version": services.version, "TrustDomain": services.authority.trust_domain},
     }
+
+
+def _members(call: Call) -> list[dict[str, Any]]:
+    """The coordinator and the gateway hosts. Of the WAN's members only we ourselves are known."""
+    own = _own_member(call)
+    if call.flag("wan"):
+        return [own | {"Name": f"{own['Name']}.{call.services.datacenter}"}]
+    nodes: list[Mapping[str, Any]] = call.services.fleet.status()["nodes"]
+    hosts = [_member(call, node["name"], node["state"] != "gone", "node") for node in nodes]
+    return [own, *(one for one in hosts if one["Name"] != own["Name"])]
+
+
+def _own_member(call: Call) -> dict[str, Any]:
+    return _member(call, call.services.node_name, True, "consul")
+
+
+def _member(call: Call, name: str, alive: bool, role: str) -> dict[str, Any]:
+    record = call.state.get(NODES, name)
+    own = OWN_ADDRESS if name == call.services.node_name else ""
+    tags = {"dc": call.services.datacenter, "role": role, "build": call.services.version}
+    return {
+        "Name": name,
+        "Addr": record.value["Address"] if record else own,
+        "Port": 0,
+        "Tags": tags,
+        "Status": _ALIVE if alive else _FAILED,
+        **_PROTOCOLS,
+    }
+
+
+def _metrics(call: Call) -> Any:
+    """What is on the coordinator's page for Prometheus, or the same in Consul's JSON."""
+    if call.query("format") == "prometheus":
+        return Response(call.services.metrics.page(), media_type=_METRICS_TYPE)
+    now = datetime.fromtimestamp(call.services.clock(), UTC)
+    moment = f"{now:%Y-%m-%d %H:%M:%S} +0000 UTC"
+    return {"Timestamp": moment} | call.services.metrics.document()
 
 
 def _own_agent(call: Call) -> Right:
     return agent_read(call.services.node_name)
 
 
-def _services(call: Call) -> dict[str, Any]:
-    own = services_on(call.state, call.services.node_name)
-    return {r.value["ID"]: agent_service_shape(r, call.services.datacenter) for r in own}
-
-
-def _check_read(check: Mapping[str, Any]) -> Right:
-    name = check["ServiceName"]
-    return service_read(name) if name else node_read(check["Node"])
-
-
-def _checks(call: Call) -> dict[str, Any]:
-    return {
-        r.value["CheckID"]: check_shape(r) for r in checks_on(call.state, call.services.node_name)
-    }
-
-
 ROUTES = (
     at("/v1/agent/self", GET=Read(answer=_self, needs=_own_agent, tables=(NODES,))),
     at(
-        "/v1/agent/services",
-        GET=Read(
-            answer=_services,
-            needs=each(lambda one: service_read(one["Service"])),
-            filterable=Filterable(shape=SERVICE),
-        ),
+        "/v1/agent/members",
+        GET=Read(answer=_members, needs=each(lambda row: node_read(row["Name"]))),
     ),
-    at(
-        "/v1/agent/checks",
-        GET=Read(answer=_checks, needs=each(_check_read), filterable=Filterable(shape=CHECK)),
-    ),
-    at("/v1/agent/service/register", PUT=Do(answer=_register, needs=in_answer)),
-    at("/v1/agent/service/deregister/{service:path}", PUT=Do(answer=_deregister, needs=in_answer)),
-    at("/v1/agent/check/pass/{check:path}", PUT=_report(Health.PASSING)),
-    at("/v1/agent/check/warn/{check:path}", PUT=_report(Health.WARNING)),
-    at("/v1/agent/check/fail/{check:path}", PUT=_report(Health.CRITICAL)),
-    at("/v1/agent/check/update/{check:path}", PUT=Do(answer=_update, needs=in_answer)),
+    at("/v1/agent/metrics", GET=Read(answer=_metrics, needs=_own_agent)),
 )

@@ -10,6 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from . import (
     agent,
+    agent_checks,
+    agent_health,
+    agent_services,
     ca,
     catalog,
     config,
@@ -22,6 +25,7 @@ from . import (
     intentions,
     kv,
     leaf,
+    maintenance,
     nodes,
     registration,
     status,
@@ -31,6 +35,9 @@ from .services import Services
 
 _FAMILIES = (
     agent,
+    agent_checks,
+    agent_health,
+    agent_services,
     ca,
     catalog,
     config,
@@ -43,6 +50,7 @@ _FAMILIES = (
     intentions,
     kv,
     leaf,
+    maintenance,
     nodes,
     registration,
     status,

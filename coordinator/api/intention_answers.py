@@ -86,11 +86,14 @@ def _checked(call: Call) -> Right:
     return service_read(service_parameter(call, "destination").name)
 
 
+_AUTHORIZE = Do(answer=_authorize, needs=in_answer)
+
 ROUTES = (
     at(
         "/v1/connect/intentions/match",
         GET=Read(answer=_match, needs=_matched, tables=(ENTRIES,), prefix=lambda _: KIND),
     ),
     at("/v1/connect/intentions/check", GET=Read(answer=_check, needs=_checked)),
-    at("/v1/agent/connect/authorize", POST=Do(answer=_authorize, needs=in_answer)),
+    # py-consul asks with PUT, which Consul's documentation said once
+    at("/v1/agent/connect/authorize", POST=_AUTHORIZE, PUT=_AUTHORIZE),
 )

@@ -4,16 +4,19 @@ Belongs here: Consul's upsert and deregistration over nodes, services and checks
 is well formed (`coordinator.entries`), or HTTP.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from coordinator.store.records import Change, Delete, Put
+from coordinator.store.records import Change, Delete, Put, Record
 from coordinator.store.state import State
 from coordinator.store.tables import CHECKS, NODES, SERVICES
 
 NODE_FIELDS = {"ID": "ID", "TaggedAddresses": "TaggedAddresses", "NodeMeta": "Meta"}
 #: Where Consul's agents find a port for a sidecar that has none.
 SIDECAR_PORTS = range(21000, 21256)
+#: The ids of the checks that stand for maintenance; of a service it ends in the service's id.
+NODE_MAINTENANCE = "_node_maintenance"
+SERVICE_MAINTENANCE = "_service_maintenance:"
 
 
 def registration_changes(state: State, body: Mapping[str, Any]) -> list[Change]:
@@ -34,12 +37,79 @@ def registration_changes(state: State, body: Mapping[str, Any]) -> list[Change]:
     return changes
 
 
+def definition_changes(
+    state: State,
+    node: str,
+    address: str,
+    definition: Mapping[str, Any],
+    *,
+    replace_checks: bool = False,
+) -> list[Change]:
+    """The changes of a service definition in the form that `check_service` gives, its sidecar included.
+
+    A check that is there already keeps its status, as with Consul's agents: registering again is no news
+    of its health. `replace_checks` removes the service's other checks, but for maintenance. `address` is
+    for a node that is not registered yet. Raises ValueError.
+    """
+    changes = _instance_changes(state, node, address, definition, replace_checks)
+    if sidecar := definition.get("Sidecar"):
+        service = sidecar["Service"]
+        present = state.get(SERVICES, f"{node}/{service['ID']}")
+        port = service.get("Port") or (present.value.get("Port") if present else 0)
+        service = service | {"Port": port or free_sidecar_port(state, node)}
+        sidecar = sidecar | {"Service": service}
+        changes += _instance_changes(state, node, address, sidecar, replace_checks)
+    return changes
+
+
+def check_changes(
+    state: State, node: str, address: str, checks: Iterable[Mapping[str, Any]]
+) -> list[Change]:
+    """The changes of checks that were registered on their own, which keep the status that they have."""
+    place = {"Node": node, "Address": address, "SkipNodeUpdate": True}
+    remembered = [_remembered(state, node, check) for check in checks]
+    return registration_changes(state, place | {"Checks": remembered})
+
+
+def _instance_changes(
+    state: State, node: str, address: str, body: Mapping[str, Any], replace_checks: bool
+) -> list[Change]:
+    checks = [_remembered(state, node, check) for check in body.get("Checks", ())]
+    place = {"Node": node, "Address": address, "SkipNodeUpdate": True}
+    changes = registration_changes(state, place | {**body, "Checks": checks})
+    if replace_checks:
+        kept = {check["CheckID"] for check in checks}
+        found = checks_of(state, node, body["Service"]["ID"])
+        gone = [r for r in found if r.value["CheckID"] not in kept and not is_maintenance(r)]
+        changes += [Delete(table=CHECKS, key=record.key) for record in gone]
+    return changes
+
+
+def _remembered(state: State, node: str, check: Mapping[str, Any]) -> dict[str, Any]:
+    present = state.get(CHECKS, f"{node}/{check['CheckID']}")
+    if present is None:
+        return dict(check)
+    known = {name: present.value[name] for name in ("Status", "Output") if name in present.value}
+    return dict(check) | known
+
+
+def is_maintenance(check: Record) -> bool:
+    """Whether somebody took the node or the service out of service by hand."""
+    name = str(check.value["CheckID"])
+    return name == NODE_MAINTENANCE or name.startswith(SERVICE_MAINTENANCE)
+
+
+def checks_of(state: State, node: str, service_id: str) -> Iterator[Record]:
+    """The checks of one instance."""
+    found = state.under(CHECKS, f"{node}/")
+    return (record for record in found if record.value.get("ServiceID") == service_id)
+
+
 def service_removal(state: State, node: str, service_id: str) -> list[Change]:
     """An instance and its checks."""
-    checks = (r for r in state.under(CHECKS, f"{node}/") if r.value.get("ServiceID") == service_id)
     return [
         Delete(table=SERVICES, key=f"{node}/{service_id}"),
-        *(Delete(table=CHECKS, key=record.key) for record in checks),
+        *(Delete(table=CHECKS, key=record.key) for record in checks_of(state, node, service_id)),
     ]
 
 

@@ -17,6 +17,7 @@ from coordinator.ca.agent_leaves import AgentLeaf
 from coordinator.ca.csr import Asked
 from coordinator.ca.sign import SignedLeaf
 from coordinator.fleet import Survey
+from coordinator.health.heartbeats import Heartbeats
 from coordinator.store.history import Published, StoredSnapshot
 from coordinator.store.wanted import Wanted
 
@@ -72,6 +73,14 @@ class PublishedList(Protocol):
     async def get(self, generation: int) -> StoredSnapshot | None: ...
 
 
+class MetricsView(Protocol):
+    """What is counted; see `coordinator.metrics.Metrics`."""
+
+    def page(self) -> bytes: ...
+
+    def document(self) -> dict[str, Any]: ...
+
+
 class Access(Protocol):
     """Who speaks; see `coordinator.api.access.Access`."""
 
@@ -103,6 +112,7 @@ class Services:
     leaves: Leaves
     fleet: FleetView
     history: PublishedList
+    metrics: MetricsView
     datacenter: str
     node_name: str
     default_allow: bool
@@ -115,3 +125,5 @@ class Services:
     chance: random.Random = field(default_factory=random.Random)
     #: Held from a look at the wanted state to the commit of what was decided by it.
     writes: trio.Lock = field(default_factory=trio.Lock)
+    #: What TTL checks were told, on trio's clock.
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)

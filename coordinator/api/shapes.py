@@ -35,6 +35,9 @@ _CHECK = {
     "ServiceName": "",
     "ServiceTags": [],
     "Type": "",
+    "Interval": "",
+    "Timeout": "",
+    "ExposedPort": 0,
     "Definition": {},
 }
 

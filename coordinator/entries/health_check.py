@@ -42,6 +42,21 @@ _PROBE_FIELDS = (
 )
 _DEFINITION = frozenset(field.name for field in _PROBE_FIELDS)
 
+# What Consul's agents call a check that does this; the first that fits counts.
+_TYPES = {
+    "TTL": "ttl",
+    "HTTP": "http",
+    "TCP": "tcp",
+    "UDP": "udp",
+    "GRPC": "grpc",
+    "H2PING": "h2ping",
+    "OSService": "os_service",
+    "AliasService": "alias",
+    "AliasNode": "alias",
+    "DockerContainerID": "docker",
+    "ScriptArgs": "script",
+}
+
 _NAMES = (
     Field(name="CheckID", shape=Text(), also=("id",)),
     Field(name="Name", shape=Text()),
@@ -104,13 +119,28 @@ def catalog_check(check: Body, service: Body, number: int, total: int) -> dict[s
     to critical until it was done once: as Consul's agents do.
     """
     identity = f"service:{service['ID']}" + (f":{number}" if total > 1 else "")
-    kept = {
-        "CheckID": check.get("CheckID") or identity,
-        "Name": check.get("Name") or f"Service '{service['Service']}' check",
+    return _kept(
+        check,
+        CheckID=check.get("CheckID") or identity,
+        Name=check.get("Name") or f"Service '{service['Service']}' check",
+        ServiceID=service["ID"],
+        ServiceName=service["Service"],
+    )
+
+
+def lone_check(check: Body, service_id: str) -> dict[str, Any]:
+    """A check that was registered by itself; without a service it is the node's. Its id is its name."""
+    identity = check.get("CheckID") or check["Name"]
+    return _kept(check, CheckID=identity, Name=check["Name"], ServiceID=service_id)
+
+
+def _kept(check: Body, **names: str) -> dict[str, Any]:
+    kept = names | {
         "Status": check.get("Status") or "critical",
         "Notes": check.get("Notes"),
-        "ServiceID": service["ID"],
-        "ServiceName": service["Service"],
+        "Type": next((kind for name, kind in _TYPES.items() if check.get(name)), ""),
+        "Interval": check.get("Interval"),
+        "Timeout": check.get("Timeout"),
         "Definition": {name: value for name, value in check.items() if name in _DEFINITION},
     }
     return {name: value for name, value in kept.items() if value}

@@ -1,6 +1,7 @@
 """What a node's configuration file registers: put in place of what it registered before, all or nothing."""
 
 import pytest
+import trio
 
 from coordinator.own_services import OwnServices
 from coordinator.store.memory import MemoryStore
@@ -22,7 +23,7 @@ def register(wanted):
     """Register as a node; gives the problems' texts."""
 
     async def register(node, *definitions):
-        problems = await OwnServices(wanted).register(node, definitions)
+        problems = await OwnServices(wanted, trio.Lock()).register(node, definitions)
         return [str(problem) for problem in problems]
 
     return register
@@ -101,3 +102,27 @@ async def test_two_definitions_with_one_id_are_a_problem_that_names_it(wanted, r
     assert told
     assert "api-1" in told[0]
     assert services(wanted) == []
+
+
+async def test_registering_again_keeps_what_is_known_of_its_health(wanted, register):
+    """A node registers whenever it connects; its services are not ill because of that."""
+    probed = API | {"check": {"tcp": "10.0.0.1:8080", "interval": "10s"}}
+    await register("gw1", probed)
+    (check,) = wanted.state.table(CHECKS).values()
+    told = check.value | {"Status": "passing", "Output": "connected"}
+    await wanted.commit([Put(table=CHECKS, key=check.key, value=told)])
+    await register("gw1", probed | {"port": 8081})
+    (check,) = wanted.state.table(CHECKS).values()
+    assert (check.value["Status"], check.value["Output"]) == ("passing", "connected")
+
+
+async def test_it_waits_for_whoever_writes_at_the_moment(wanted, autojump_clock):
+    writes = trio.Lock()
+    async with writes, trio.open_nursery() as nursery:
+        nursery.start_soon(OwnServices(wanted, writes).register, "gw1", (EGRESS,))
+        await trio.sleep(1)
+        assert services(wanted) == []
+        writes.release()
+        await trio.sleep(1)
+        assert services(wanted) == ["gw1/egress"]
+        await writes.acquire()

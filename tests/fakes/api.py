@@ -8,6 +8,7 @@ from coordinator.api.services import Services
 from coordinator.ca.agent_leaves import AgentLeaves
 from coordinator.ca.authority import Authority
 from coordinator.fleet import Survey
+from coordinator.metrics import Metrics
 from coordinator.store.history import Published
 from coordinator.store.memory import MemoryStore
 from coordinator.store.wanted import Wanted
@@ -86,6 +87,7 @@ async def make_services(*, default_allow=False):
         leaves=AgentLeaves(wanted, authority, now=lambda: NOW, chance=random.Random(3)),
         fleet=ScriptedFleet(),
         history=ScriptedHistory(),
+        metrics=Metrics(version="0.1.0"),
         datacenter="dc1",
         node_name="c1",
         default_allow=default_allow,

@@ -63,6 +63,7 @@ def test_checks():
             "CheckID": "service:web:1",
             "Name": "Service 'web' check",
             "Status": "passing",
+            "Type": "ttl",
             "Definition": {"TTL": "30s"},
         }
         | named,
@@ -70,6 +71,8 @@ def test_checks():
             "CheckID": "mine",
             "Name": "Mine",
             "Status": "critical",
+            "Type": "tcp",
+            "Interval": "1m30s",
             "Definition": {"TCP": "127.0.0.1:1", "Interval": "1m30s"},
         }
         | named,
@@ -77,6 +80,8 @@ def test_checks():
             "CheckID": "service:web:3",
             "Name": "Service 'web' check",
             "Status": "critical",
+            "Type": "script",
+            "Interval": "10s",
             "Definition": {"ScriptArgs": ["/bin/true"], "Interval": "10s"},
         }
         | named,
@@ -84,6 +89,7 @@ def test_checks():
             "CheckID": "service:web:4",
             "Name": "Service 'web' check",
             "Status": "critical",
+            "Type": "alias",
             "Definition": {"AliasService": "db", "AliasNode": "n"},
         }
         | named,
