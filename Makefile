@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 LOCKGATE_CONFORMANCE ?= ../shared/conformance
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
+NPM := tests/coordinator/clients/npm
+CLIENTS := $(NPM)/node_modules/.installed
 NATIVE := setup.py $(shell find worker -name '*.pyx' -o -name '*.pxd')
 SANITIZER ?= address
 
@@ -24,10 +26,14 @@ $(DEVELOPED): $(INSTALLED)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
+# A Consul client that others wrote; without npm its tests are skipped by name.
+$(CLIENTS): $(NPM)/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(NPM) && touch $@; fi
+
 run: $(INSTALLED)    ## the quickstart in the foreground; Ctrl-C ends it
 	$(BIN)/lockgate dev examples/quickstart
 
-test: $(DEVELOPED)   ## all tests; those whose server is not installed are skipped by name
+test: $(DEVELOPED) $(CLIENTS)  ## all tests; those whose server is not installed are skipped by name
 	$(BIN)/python -m pytest -q
 
 native: $(DEVELOPED) ## build the native modules again, in place
