@@ -27,6 +27,7 @@ from . import (
     leaf,
     maintenance,
     nodes,
+    plan,
     registration,
     status,
 )
@@ -52,6 +53,7 @@ _FAMILIES = (
     leaf,
     maintenance,
     nodes,
+    plan,
     registration,
     status,
 )

@@ -7,23 +7,32 @@ import sys
 from collections.abc import Iterable
 
 from cluster.errors import ConfigError
-from coordinator.entries.load import EntryItem, Item, load_files, load_text
+from coordinator.entries.load import EntryItem, Item, Loaded, load_files, load_text
 
 STDIN = "-"
 
 
 def read_items(files: Iterable[str]) -> tuple[Item, ...]:
     """What the files, directories, or `-` for standard input, hold. Raises ConfigError."""
+    loaded = load(files)
+    if loaded.problems:
+        raise ConfigError(loaded.problems)
+    for warning in loaded.warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
+    return loaded.items
+
+
+def load(files: Iterable[str]) -> Loaded:
+    """The same, with the problems beside what is sound. Never raises for what it reads."""
     names = tuple(files)
     loaded = [load_files([name for name in names if name != STDIN])]
     if STDIN in names:
         loaded.append(load_text("stdin", sys.stdin.read()))
-    problems = tuple(problem for one in loaded for problem in one.problems)
-    if problems:
-        raise ConfigError(problems)
-    for warning in (warning for one in loaded for warning in one.warnings):
-        print(f"WARNING: {warning}", file=sys.stderr)
-    return tuple(item for one in loaded for item in one.items)
+    return Loaded(
+        items=tuple(item for one in loaded for item in one.items),
+        problems=tuple(problem for one in loaded for problem in one.problems),
+        warnings=tuple(warning for one in loaded for warning in one.warnings),
+    )
 
 
 def name_of(item: Item) -> str:

@@ -32,8 +32,10 @@ _COMMANDS = {
     "keygen": f"{_HERE}.nodes:keygen",
     "node": f"{_HERE}.daemons:node",
     "nodes": f"{_HERE}.nodes:nodes",
+    "plan": f"{_HERE}.plan:plan",
     "rollback": f"{_HERE}.history:rollback",
     "services": f"{_HERE}.services:services",
+    "simulate": f"{_HERE}.plan:simulate",
     "status": f"{_HERE}.status:status",
     "validate": f"{_HERE}.validate:validate",
 }

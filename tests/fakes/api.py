@@ -30,6 +30,7 @@ class ScriptedFleet:
 
     live: list[dict[str, Any]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    ended: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[int, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     unanswered: list[str] = field(default_factory=list)
@@ -47,8 +48,7 @@ class ScriptedFleet:
         return self.refused
 
     async def query(self, what, arguments):
-        assert what == "connections"
-        return self.live
+        return {"connections": self.live, "closed": self.ended}[what]
 
     async def survey(self, what, arguments):
         items = tuple(

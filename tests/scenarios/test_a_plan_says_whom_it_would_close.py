@@ -1,0 +1,60 @@
+"""A deny is planned, then made: what the plan named is closed, and nothing else."""
+
+import subprocess
+
+import pytest
+
+from tests.harness.clients import pgbench_init, start_pgbench
+from tests.harness.entries import deny
+from tests.harness.programs import program, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+def test_exactly_the_planned_connections_are_closed(cluster, sidecar):
+    """pgbench holds connections to postgres, redis-cli one to redis; deny web → postgres."""
+    assert pgbench_init(sidecar.ports["postgres"]).returncode == 0
+    bench = start_pgbench(sidecar.ports["postgres"], seconds=60, clients=2)
+    redis = subprocess.Popen(
+        [program("redis-cli", "redis-tools"), "-p", str(sidecar.ports["redis"])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        redis.stdin.write(b"SET held 1\n")
+        redis.stdin.flush()
+        assert redis.stdout.readline() == b"OK\n"
+        wait_until("both are open", lambda: len(_open(cluster)) == 3)
+        before = cluster.json("history")[0]["generation"]
+        file = cluster.directory / "deny.hcl"
+        file.write_text(deny("postgres", "web"))
+
+        planned = cluster.json("plan", str(file))
+        assert planned["newly_denied"] == [{"source": "web", "destination": "postgres"}]
+        assert planned["closes"]["complete"] is True
+        doomed = {one["id"] for one in planned["closes"]["connections"]}
+        live = {one["id"]: one["destination"] for one in cluster.connections()}
+        assert doomed == {one for one, where in live.items() if where == "postgres"}
+        assert cluster.run("plan", "-detailed-exitcode", str(file)).returncode == 2
+        assert bench.poll() is None
+        assert cluster.json("history")[0]["generation"] == before
+
+        cluster.ok("config", "write", str(file))
+        bench.communicate(timeout=20)
+        assert bench.returncode != 0
+        assert _open(cluster) == live.keys() - doomed
+        redis.stdin.write(b"GET held\n")
+        redis.stdin.flush()
+        assert redis.stdout.readline() == b"1\n"
+
+        back = cluster.json("rollback", str(before))
+        assert back["newly_allowed"] == [{"source": "web", "destination": "postgres"}]
+        assert pgbench_init(sidecar.ports["postgres"]).returncode == 0
+    finally:
+        for client in (redis, bench):
+            client.kill()
+            client.communicate()
+
+
+def _open(cluster) -> set[str]:
+    return {one["id"] for one in cluster.connections()}
