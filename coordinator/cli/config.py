@@ -50,18 +50,19 @@ def write(settings: Settings, cas: bool, modify_index: int | None, files: tuple[
     with settings.api() as api:
         for item in items:
             if isinstance(item, EntryItem):
-                _write(api, item.entry.body, params)
+                what = f"{item.entry.kind}/{item.entry.name}"
+                _write(api, what, item.entry.body, params)
                 written.append({"kind": item.entry.kind, "name": item.entry.name})
                 if not settings.is_json:
-                    print(f"Config entry written: {item.entry.kind}/{item.entry.name}")
+                    print(f"Config entry written: {what}")
     if settings.is_json:
         print_json({"written": written})
 
 
-def _write(api: Api, body: dict[str, Any], params: dict[str, str]) -> None:
+def _write(api: Api, what: str, body: dict[str, Any], params: dict[str, str]) -> None:
     response = api.request("PUT", "/v1/config", params=params, body=body)
     if response.json() is not True:
-        raise Failure(f"Config entry not updated: {body['Kind']}/{body['Name']} was changed")
+        raise Failure(f"Config entry not updated: {what} was changed")
     for warning in response.headers.get_list(_WARNING_HEADER):
         print(f"WARNING: {warning}", file=sys.stderr)
 
@@ -103,7 +104,7 @@ def list_entries(settings: Settings, kind: str) -> None:
         print_json(entries)
         return
     for entry in entries:
-        print(entry["Name"])
+        print(entry.get("Name", kind))  # a mesh entry holds no name: it is its kind's
 
 
 @command("delete")

@@ -13,7 +13,7 @@ import msgspec
 
 from coordinator.entries.load import EntryItem, Item, RegistrationItem, ServiceItem
 
-GATEWAY_KINDS = ("mesh-gateway", "ingress-gateway", "terminating-gateway")
+GATEWAY_KINDS = ("mesh-gateway", "terminating-gateway")  # an ingress gateway does not serve yet
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

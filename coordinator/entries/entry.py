@@ -13,7 +13,11 @@ from cluster.documents.document import Items, Node, Table, Value, from_plain
 from cluster.documents.faults import SyntaxFault
 from cluster.errors import Problem
 
+from .exported_services import EXPORTED_SERVICES
+from .ingress_gateway import INGRESS_GATEWAY
+from .jwt_provider import JWT_PROVIDER
 from .kind import Body, Kind
+from .mesh import MESH
 from .proxy_defaults import PROXY_DEFAULTS
 from .report import Report
 from .scalars import MISSING
@@ -35,6 +39,10 @@ KINDS = {
         SERVICE_RESOLVER,
         SERVICE_SPLITTER,
         SERVICE_ROUTER,
+        INGRESS_GATEWAY,
+        JWT_PROVIDER,
+        MESH,
+        EXPORTED_SERVICES,
     )
 }
 
@@ -43,13 +51,9 @@ LATER = (
     "api-gateway",
     "bound-api-gateway",
     "control-plane-request-limit",
-    "exported-services",
     "file-system-certificate",
     "http-route",
-    "ingress-gateway",
     "inline-certificate",
-    "jwt-provider",
-    "mesh",
     "sameness-group",
     "tcp-route",
 )
@@ -58,8 +62,8 @@ LATER = (
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """A normalised, valid entry.
 
-    `body` is the stored form in Consul's spelling: Kind and Name included, empty optional fields left
-    out, durations as Go prints them, no indexes.
+    `body` is the stored form in Consul's spelling: Kind and Name included (but for `mesh`, which has no
+    Name there), empty optional fields left out, durations as Go prints them, no indexes.
     """
 
     kind: str
@@ -99,7 +103,8 @@ def decode_entry(
         return None, report.sorted(), ()
     report.warn(kind.doubts(prune(body, kind.shape)))
     stored = prune(kind.arrange(body), kind.shape)
-    checked = Checked(kind=kind.name, name=stored["Name"], body=stored)
+    name = kind.implied_name or stored["Name"]
+    checked = Checked(kind=kind.name, name=name, body=stored)
     return checked, (), tuple(report.warnings)
 
 

@@ -4,10 +4,9 @@ Belongs here: its fields and rules (consul-gateways.md 6.2). Never here: which o
 (`protocols`, compose).
 """
 
-import ipaddress
-import re
 from collections.abc import Iterator
 
+from .host_names import is_address
 from .kind import Body, Kind, entry_shape, meta_rules, name_rules, one_of
 from .proxy_fields import COMMON, PROTOCOLS, lower, proxy_doubts, proxy_rules
 from .report import Finding
@@ -21,9 +20,6 @@ from .upstream_config import (
 )
 
 _COUNT = Whole(0, 2**31 - 1)
-_HOSTNAME = re.compile(
-    r"(?=.{1,254}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?"
-)
 
 SHAPE = entry_shape(
     Field(name="Protocol", shape=Text()),
@@ -84,15 +80,6 @@ def _destination_rules(body: Body) -> Iterator[Finding]:
     port = body["Destination"].get("Port", 0)
     if not 1 <= port <= 65535:
         yield Finding("Destination.Port", f"invalid port number {port}, must be 1 to 65535")
-
-
-def is_address(text: str) -> bool:
-    """Whether the text is an IP address or a DNS name without wildcard."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return _HOSTNAME.fullmatch(text) is not None
-    return True
 
 
 def _doubts(body: Body) -> Iterator[Finding]:

@@ -34,6 +34,16 @@ async def test_keys_are_read_in_any_case_and_in_snake_case(put, get):
     assert read["Services"] == [{"Name": "billing"}]
 
 
+async def test_the_mesh_entry_is_addressed_by_a_name_that_it_does_not_hold(put, get, api):
+    assert await put("/v1/config", {"Kind": "mesh", "ValidateClusters": True}) is True
+    read = await get("/v1/config/mesh/mesh")
+    assert read.keys() == {"Kind", "ValidateClusters", "CreateIndex", "ModifyIndex"}
+    assert await put("/v1/config", read, cas=str(read["ModifyIndex"])) is True
+    assert [entry["Kind"] for entry in await get("/v1/config/mesh")] == ["mesh"]
+    assert (await api.delete("/v1/config/mesh/mesh")).json() == {}
+    assert await get("/v1/config/mesh") == []
+
+
 async def test_cas_writes_only_at_the_expected_index(put, get):
     assert await put("/v1/config", DEFAULTS, cas="5") is False
     assert await put("/v1/config", DEFAULTS, cas="0") is True

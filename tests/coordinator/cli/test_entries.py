@@ -75,6 +75,18 @@ async def test_config_write_read_list_delete(lockgate, file):
     assert "Config entry not found" in gone.err
 
 
+async def test_config_of_an_entry_without_a_name(lockgate, file):
+    path = file("mesh.hcl", 'Kind = "mesh"\nPeering { PeerThroughMeshGateways = true }\n')
+    written = await lockgate("config", "write", path)
+    assert written.out == "Config entry written: mesh/mesh\n"
+    assert "not enforced yet: cluster peering" in written.err
+    assert (await lockgate("config", "list", "-kind=mesh")).out == "mesh\n"
+    read = await lockgate("config", "read", "-kind=mesh", "-name=mesh")
+    assert read.json["Peering"] == {"PeerThroughMeshGateways": True}
+    assert (await lockgate("config", "delete", "-filename", path)).out
+    assert (await lockgate("config", "list", "-kind=mesh")).out == ""
+
+
 async def test_config_write_takes_standard_input_and_several_entries(lockgate):
     entries = [
         {"Kind": "service-defaults", "Name": "billing", "Protocol": "http"},

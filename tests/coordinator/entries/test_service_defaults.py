@@ -3,7 +3,6 @@
 import pytest
 
 from coordinator.entries.entry import check_entry
-from coordinator.entries.service_defaults import is_address
 
 
 def check(**fields):
@@ -117,30 +116,6 @@ def test_refused(fields, problem):
     checked, problems, _ = check(**fields)
     assert checked is None
     assert any(problem in str(one) for one in problems)
-
-
-@pytest.mark.parametrize(
-    ("text", "valid"),
-    [
-        ("10.0.0.1", True),
-        ("2001:db8::1", True),
-        ("api.example.com", True),
-        ("api.example.com.", True),
-        ("localhost", True),
-        ("_a.example", True),
-        ("", False),
-        ("*", False),
-        ("*.example.com", False),
-        ("..hello.", False),
-        ("a..b", False),
-        ("a b", False),
-        ("x" * 64, False),
-        ("a." * 128 + "a", False),
-        ("a\n", False),
-    ],
-)
-def test_addresses(text, valid):
-    assert is_address(text) is valid
 
 
 def test_settings_of_envoy_are_warned_about():
