@@ -154,6 +154,17 @@ def wan_server_sni(*, datacenter: str, domain: str, node: str = "") -> str:
     return server if node in ("", WILDCARD) else f"{node}.{server}"
 
 
+def split_wan_node_name(name: str) -> tuple[str, str]:
+    """Node and datacenter of a server's name among federated ones, `<node>.<datacenter>`.
+
+    The node may be empty, as Consul has it. Raises ValueError unless there is exactly one dot.
+    """
+    node, dot, datacenter = name.partition(".")
+    if not dot or "." in datacenter:
+        raise ValueError(f"{name[:64]!r} is not <node>.<datacenter>")
+    return node, datacenter
+
+
 def parse_sni(sni: str, *, trust_domain: str, domain: str = "consul") -> Sni | None:
     """What an SNI of `trust_domain` (or of the WAN's DNS `domain`) says, or None if it says nothing to us.
 

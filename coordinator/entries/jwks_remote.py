@@ -6,7 +6,8 @@ Belongs here: its fields and rules (consul-gateways.md 5.8). Never here: fetchin
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from .durations import parse_duration
+from cluster.durations import parse_duration
+
 from .kind import Body, one_of
 from .report import Finding
 from .scalars import Duration, Flag, Text, Whole

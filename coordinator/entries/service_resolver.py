@@ -7,6 +7,9 @@ the discovery chain makes of it, or a rule that needs another entry.
 import re
 from collections.abc import Iterator
 
+from cluster.filters import FilterError, compile_filter
+from cluster.filters.catalog import HEALTH
+
 from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced
 from .load_balancer import LOAD_BALANCER, load_balancer_rules
 from .report import Finding
@@ -67,8 +70,8 @@ SHAPE = entry_shape(
 
 def _rules(body: Body) -> Iterator[Finding]:
     yield from name_rules(body)
-    for name in body.get("Subsets", {}):
-        yield from _subset_rules(name)
+    for name, subset in body.get("Subsets", {}).items():
+        yield from _subset_rules(name, subset.get("Filter", ""))
     yield from _own_subset(body, body.get("DefaultSubset", ""), "DefaultSubset")
     if "Redirect" in body:
         yield from _redirect_rules(body, body["Redirect"])
@@ -78,7 +81,7 @@ def _rules(body: Body) -> Iterator[Finding]:
     yield from meta_rules(body.get("Meta", {}))
 
 
-def _subset_rules(name: str) -> Iterator[Finding]:
+def _subset_rules(name: str, expression: str) -> Iterator[Finding]:
     path = f"Subsets.{name}"
     if not name:
         yield Finding("Subsets", "a subset is defined with an empty name")
@@ -88,6 +91,11 @@ def _subset_rules(name: str) -> Iterator[Finding]:
             " beginning and ending with a letter or a digit"
         )
         yield Finding(path, message)
+    try:
+        compile_filter(expression, HEALTH) if expression else None
+    except FilterError as error:
+        message = f"the filter of subset {name[:64]!r} is not a valid expression: {error}"
+        yield Finding(f"{path}.Filter", message)
 
 
 def _own_subset(body: Body, subset: str, path: str) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from cluster.names import (
     peering_server_sni,
     query_sni,
     service_sni,
+    split_wan_node_name,
     wan_server_sni,
     written_service,
 )
@@ -228,3 +229,14 @@ def test_what_is_no_service_name_is_refused(text):
 )
 def test_a_written_name_is_read_again(name):
     assert written_service(str(name)) == name
+
+
+def test_a_server_of_a_federated_datacenter():
+    assert split_wan_node_name("server-1.dc2") == ("server-1", "dc2")
+    assert split_wan_node_name(".dc2") == ("", "dc2")
+
+
+@pytest.mark.parametrize("name", ["", "server-1", "server-1.dc2.consul"])
+def test_what_is_no_name_of_a_server(name):
+    with pytest.raises(ValueError, match="is not <node>"):
+        split_wan_node_name(name)

@@ -30,25 +30,10 @@ COVERED: dict[str, tuple[str, frozenset[str]] | None] = {
     "spiffe": None,
     "intentions": None,
     PROBES: ("listener_protocol", frozenset({"tcp"})),
-    "config_validation": (
-        "kind",
-        frozenset(
-            {"terminating-gateway", "service-intentions", "service-defaults", "proxy-defaults"}
-        ),
-    ),
+    "config_validation": None,
     "discovery_chain": None,
     "ingress_hosts": ("op", frozenset({"csr_dns_sans"})),
-    "misc": (
-        "op",
-        frozenset(
-            {
-                "ca_key_config",
-                "merge_split_headers",
-                "passive_health_check_validate",
-                "upstream_limits_validate",
-            }
-        ),
-    ),
+    "misc": None,
 }
 
 

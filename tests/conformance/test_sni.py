@@ -1,4 +1,4 @@
-"""Every SNI string that Consul renders."""
+"""Every SNI string that Consul renders, and the names of federated servers."""
 
 import pytest
 
@@ -8,6 +8,7 @@ from cluster.names import (
     peering_server_sni,
     query_sni,
     service_sni,
+    split_wan_node_name,
     wan_server_sni,
 )
 
@@ -40,3 +41,13 @@ RENDERED = {
 @pytest.mark.cases("sni")
 def test_sni(case):
     assert RENDERED[case["function"]](case["input"]) == case["expect"]
+
+
+@pytest.mark.cases("misc", op="split_wan_node_name")
+def test_split_wan_node_name(case):
+    try:
+        node, datacenter = split_wan_node_name(case["input"])
+    except ValueError:
+        assert case["expect"] == {"error": True}
+    else:
+        assert case["expect"] == {"node": node, "datacenter": datacenter}
