@@ -13,6 +13,7 @@ from cluster.documents.document import from_plain
 from cluster.documents.faults import SyntaxFault
 from cluster.errors import Problem
 from coordinator.entries.entry import KINDS, LATER, Checked, check_entry, read_body
+from coordinator.entries.mesh import MESH
 from coordinator.entries.report import Report
 from coordinator.store.records import Record
 from coordinator.store.tables import ENTRIES
@@ -32,8 +33,11 @@ WARNING_HEADER = "X-Lockgate-Warning"
 
 
 def shown(record: Record) -> dict[str, Any]:
-    """An entry as it is read: with its indexes."""
-    return record.value | {
+    """An entry as it is read: with its indexes, and the mesh's without a name, as Consul shows it."""
+    value = dict(record.value)
+    if value["Kind"] == MESH.name:
+        del value["Name"]
+    return value | {
         "CreateIndex": record.create_index,
         "ModifyIndex": record.modify_index,
     }
@@ -116,7 +120,7 @@ def _all(call: Call) -> str:
 
 
 def _readable(row: Mapping[str, Any]) -> Rights:
-    return entry_read(row["Kind"], row["Name"])
+    return entry_read(row["Kind"], row.get("Name", ""))
 
 
 def _read_right(call: Call) -> Rights:

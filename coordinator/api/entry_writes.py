@@ -26,8 +26,7 @@ def entry_key(kind: str, name: str) -> str:
 
 def checked_of(record: Record) -> Checked:
     """The stored entry as the rules between entries take it."""
-    kind, _, name = record.key.partition("/")
-    return Checked(kind=kind, name=name, body=record.value)
+    return Checked(kind=record.value["Kind"], name=record.value["Name"], body=record.value)
 
 
 async def put_entry(services: Services, entry: Checked, *, cas: int | None = None) -> bool:

@@ -62,8 +62,8 @@ LATER = (
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """A normalised, valid entry.
 
-    `body` is the stored form in Consul's spelling: Kind and Name included (but for `mesh`, which has no
-    Name there), empty optional fields left out, durations as Go prints them, no indexes.
+    `body` is the stored form in Consul's spelling: Kind and Name included, empty optional fields left
+    out, durations as Go prints them, no indexes.
     """
 
     kind: str
@@ -103,8 +103,7 @@ def decode_entry(
         return None, report.sorted(), ()
     report.warn(kind.doubts(prune(body, kind.shape)))
     stored = prune(kind.arrange(body), kind.shape)
-    name = kind.implied_name or stored["Name"]
-    checked = Checked(kind=kind.name, name=name, body=stored)
+    checked = Checked(kind=kind.name, name=stored["Name"], body=stored)
     return checked, (), tuple(report.warnings)
 
 

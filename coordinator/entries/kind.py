@@ -37,7 +37,7 @@ class Kind:
 
     `normalise` gives the body as it is judged; `rules` say what is wrong with it. `doubts` say what is only
     suspicious, or not enforced, in a valid one without its empty fields; `arrange` orders what was accepted,
-    after paths no longer matter. `implied_name` is that of the one entry of a kind whose payload has none.
+    after paths no longer matter.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Kind:
     normalise: Callable[[Body], Body] = lambda body: body
     doubts: Callable[[Body], Iterator[Finding]] = nothing
     arrange: Callable[[Body], Body] = lambda body: body
-    implied_name: str = ""
 
 
 def entry_shape(*fields: Field) -> Object:

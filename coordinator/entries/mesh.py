@@ -1,6 +1,9 @@
-"""The kind `mesh`: settings of the whole mesh; there is one entry, and its payload has no name.
+"""The kind `mesh`: settings of the whole mesh; there is one entry.
 
 Belongs here: its fields and rules (consul-gateways.md 6.7, 5.5). Never here: the meaning of a setting.
+
+Consul's payload has no Name, and shows none. Ours is stored with one, as every entry is, and may be written
+with it.
 """
 
 from collections.abc import Iterator
@@ -63,7 +66,7 @@ _UNENFORCED = {
 
 
 def _rules(body: Body) -> Iterator[Finding]:
-    if body.get("Name", "") not in ("", MESH_NAME):
+    if body["Name"] != MESH_NAME:
         yield Finding(
             "Name", f"a mesh entry has no name but {MESH_NAME!r}, which goes without saying"
         )
@@ -83,15 +86,8 @@ def _doubts(body: Body) -> Iterator[Finding]:
         yield Finding("ValidateClusters", "has no effect: there is no Envoy in Lockgate")
 
 
-def _without_name(body: Body) -> Body:
-    return {key: value for key, value in body.items() if key != "Name"}
+def _normalise(body: Body) -> Body:
+    return body | {"Name": body.get("Name") or MESH_NAME}
 
 
-MESH = Kind(
-    name="mesh",
-    shape=SHAPE,
-    rules=_rules,
-    doubts=_doubts,
-    arrange=_without_name,
-    implied_name=MESH_NAME,
-)
+MESH = Kind(name="mesh", shape=SHAPE, normalise=_normalise, rules=_rules, doubts=_doubts)
