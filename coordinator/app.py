@@ -20,6 +20,8 @@ from cluster.keyfile import ensure_key_file
 from cluster.process.clock import wall_clock
 from cluster.process.tether import wait_until_cut
 from cluster.snapshot import Trust
+from coordinator.acl_expiry import forget_expired
+from coordinator.api.access import Access
 from coordinator.api.serve import serve as serve_api
 from coordinator.api.services import Services
 from coordinator.ca.agent_leaves import AgentLeaves
@@ -87,6 +89,15 @@ class Coordinator:
             bus_key=bus_key,
             clock=wall_clock,
             writes=self.writes,
+            access=Access(
+                wanted,
+                enabled=config.acl_enabled,
+                default_allow=config.acl_default_policy == "allow",
+                datacenter=config.datacenter,
+                clock=wall_clock,
+                admin_role=config.admin_role,
+                reset_file=Path(config.state_dir) / "acl-bootstrap-reset",
+            ),
         )
         self.upkeep = Upkeep(wanted, self.writes, self.services.heartbeats, node=config.own_node)
 
@@ -104,6 +115,7 @@ class Coordinator:
             nursery.start_soon(self.authority.keep_pruned)
             await nursery.start(self.publisher.run)
             nursery.start_soon(self.upkeep.run)
+            nursery.start_soon(forget_expired, self.wanted, wall_clock)
             bound = await nursery.start(
                 partial(
                     serve_api,

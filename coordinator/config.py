@@ -19,6 +19,7 @@ from coordinator.entries.scalars import Flag, Opaque, Text
 from coordinator.entries.schema import Field, Object, OpaqueTable
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+ADMIN_ROLES = ("management", "operator", "read")
 LOG_FORMATS = ("console", "json")
 
 
@@ -38,6 +39,9 @@ class CoordinatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     bus_addr: str = "0.0.0.0:7400"
     bus_key_file: str = ""
     default_intention_policy: str = "deny"
+    admin_role: str = "operator"
+    acl_enabled: bool = False
+    acl_default_policy: str = "deny"
     sqlite_path: str = ""
     ca_config: dict[str, Any] = {}
 
@@ -66,6 +70,7 @@ _TEXTS = (
     "metrics_addr",
     "admin_socket",
     "admin_group",
+    "admin_role",
     "http_addr",
     "bus_addr",
     "bus_key_file",
@@ -120,6 +125,8 @@ def _decode(file: str, node: Node) -> CoordinatorConfig:
     return CoordinatorConfig(
         **texts,
         sqlite_path=_below(values, "store", "sqlite").get("path", ""),
+        acl_enabled=_below(values, "acl").get("enabled", False),
+        acl_default_policy=_below(values, "acl").get("default_policy") or "deny",
         ca_config=_below(values, "connect").get("ca_config") or {},
     )
 
@@ -133,12 +140,16 @@ def _below(values: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _problems(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _one_of(values, "default_intention_policy", ("allow", "deny"))
+    yield from _one_of(values, "admin_role", ADMIN_ROLES)
     yield from _one_of(values, "log_level", LOG_LEVELS)
     yield from _one_of(values, "log_format", LOG_FORMATS)
     yield from _name_problems(values)
     yield from _path_problems(values)
     yield from _address_problems(values)
     yield from _not_yet(values)
+    policy = _below(values, "acl").get("default_policy", "")
+    if policy not in ("", "allow", "deny"):
+        yield "acl.default_policy", f"{policy[:40]!r} is not one of allow, deny"
     yield from _connect_problems(_below(values, "connect"))
 
 
@@ -181,8 +192,6 @@ def _not_yet(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("http_tls", "limits"):
         if values.get(name):
             yield name, "not supported yet"
-    if _below(values, "acl").get("enabled"):
-        yield "acl.enabled", "access control lists are not supported yet"
     if "etcd" in _below(values, "store"):
         yield "store.etcd", "not supported yet"
 

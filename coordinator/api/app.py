@@ -9,6 +9,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from . import (
+    acl_bootstrap,
+    acl_policies,
+    acl_roles,
+    acl_tokens,
     agent,
     agent_checks,
     agent_health,
@@ -35,6 +39,10 @@ from .answers import PLAIN_TEXT, ApiError, error_answer
 from .services import Services
 
 _FAMILIES = (
+    acl_bootstrap,
+    acl_policies,
+    acl_roles,
+    acl_tokens,
     agent,
     agent_checks,
     agent_health,
@@ -60,7 +68,7 @@ _FAMILIES = (
 
 # Consul has these and we do not have them yet; the first part that fits a path names what is missing.
 _LATER = {
-    "/v1/acl": "access control lists",
+    "/v1/acl": "auth methods, binding rules and templated policies",
     "/v1/agent": "the other endpoints of the agent",
     "/v1/catalog": "the other endpoints of the catalog",
     "/v1/connect/intentions": "intentions by their id",

@@ -37,9 +37,14 @@ def peer_of(credentials: bytes) -> Peer:
 
 def may_speak(peer: Peer, *, admin_gid: int | None) -> bool:
     """Whether this process may use the API."""
-    if peer.uid in (0, os.geteuid()):
+    if is_owner(peer):
         return True
     return admin_gid is not None and (peer.gid == admin_gid or _is_member(peer.uid, admin_gid))
+
+
+def is_owner(peer: Peer) -> bool:
+    """Whether this is root or our own user, who may read and write our state anyway."""
+    return peer.uid in (0, os.geteuid())
 
 
 def group_id(name: str) -> int | None:

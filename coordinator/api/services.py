@@ -6,12 +6,14 @@ Belongs here: the bundle, and the interfaces of those parts that tests replace. 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import trio
 from starlette.types import Scope
 
 from cluster.certs import TrustBundle
+from coordinator.acl.directory import Directory
 from coordinator.acl.speaker import EVERYBODY, Speaker
 from coordinator.ca.agent_leaves import AgentLeaf
 from coordinator.ca.csr import Asked
@@ -84,9 +86,16 @@ class MetricsView(Protocol):
 class Access(Protocol):
     """Who speaks; see `coordinator.api.access.Access`."""
 
+    enabled: bool
+    reset_file: Path | None
+
     @property
     def default(self) -> str:
         """The default policy, `allow` or `deny`."""
+        ...
+
+    def directory(self) -> Directory:
+        """Tokens, policies and roles as they are now."""
         ...
 
     def speaker(self, scope: Scope) -> Speaker:
@@ -97,7 +106,12 @@ class Access(Protocol):
 class OpenAccess:
     """Access control lists are off: whoever got through to us may do everything."""
 
+    enabled = False
+    reset_file: Path | None = None
     default = "allow"
+
+    def directory(self) -> Directory:
+        raise NotImplementedError("access control lists are off")
 
     def speaker(self, scope: Scope) -> Speaker:
         return EVERYBODY

@@ -11,3 +11,7 @@ CA = "ca"  # config, state, roots/<id>: nothing secret
 CA_KEYS = "ca_keys"  # root id: its private key. Never served, never part of a snapshot
 CA_SERIAL = "ca_serial"  # next: a counter, apart from `ca` so that counting wakes nobody
 VERSIONS = "versions"  # revision in 20 digits: what that commit changed of the entries; floor
+ACL_TOKENS = "acl_tokens"  # accessor id: its secret is only there as a hash
+ACL_POLICIES = "acl_policies"  # policy id
+ACL_ROLES = "acl_roles"  # role id
+ACL_STATE = "acl_state"  # bootstrap: that it was done

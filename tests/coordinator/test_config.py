@@ -26,7 +26,8 @@ connect {
   ca_provider = "consul"
   ca_config { leaf_cert_ttl = "24h" }
 }
-acl { enabled = false }
+acl { enabled = true, default_policy = "allow" }
+admin_role = "read"
 store { sqlite { path = "/srv/lockgate/x.db" } }
 """
 READ = CoordinatorConfig(
@@ -44,6 +45,9 @@ READ = CoordinatorConfig(
     bus_key_file="/etc/lockgate/bus.key",
     default_intention_policy="allow",
     sqlite_path="/srv/lockgate/x.db",
+    acl_enabled=True,
+    acl_default_policy="allow",
+    admin_role="read",
     ca_config={"leaf_cert_ttl": "24h"},
 )
 
@@ -65,10 +69,10 @@ def test_every_key_in_json():
         **{
             name: getattr(READ, name)
             for name in READ.__struct_fields__
-            if name not in ("sqlite_path", "ca_config")
+            if name not in ("sqlite_path", "ca_config", "acl_enabled", "acl_default_policy")
         },
         "connect": {"ca_config": {"leaf_cert_ttl": "24h"}},
-        "acl": {"enabled": False},
+        "acl": {"enabled": True, "default_policy": "allow"},
         "store": {"sqlite": {"path": "/srv/lockgate/x.db"}},
     }
     assert parse_config("c.json", json.dumps(document)) == READ
@@ -121,7 +125,8 @@ def test_the_admin_socket_lies_in_the_runtime_folder_unless_it_says_where():
         ('datacentre = "x"', "1 datacentre: unknown field datacentre, did you mean datacenter?"),
         ('http_tls { cert_file = "x" }', "1 http_tls: not supported yet"),
         ("limits { x = 1 }", "1 limits: not supported yet"),
-        ("acl { enabled = true }", "1 acl.enabled: access control lists are not supported yet"),
+        ('acl { default_policy = "no" }', "1 acl.default_policy: 'no' is not one of allow, deny"),
+        ('admin_role = "x"', "1 admin_role: 'x' is not one of management, operator, read"),
         ("acl { enabled = 1, x = 2 }", "1 acl.x: unknown field x"),
         ('store { etcd { endpoints = ["x"] } }', "1 store.etcd: not supported yet"),
         ('store { sqlite { path = "x" } }', "1 store.sqlite.path: expected an absolute path"),
@@ -140,7 +145,7 @@ def test_what_is_wrong_is_told_with_its_line(text, found):
 
 
 def test_all_problems_at_once_in_the_order_of_their_lines():
-    text = 'bogus = 1\nlog_level = "x"\nhttp_addr = "y"\nstate_dir = "z"\nacl { enabled = true }\n'
+    text = 'bogus = 1\nlog_level = "x"\nhttp_addr = "y"\nstate_dir = "z"\nadmin_role = "w"\n'
     assert [int(one.split()[0]) for one in problems(text)] == [1, 2, 3, 4, 5]
 
 

@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from coordinator.api.access import Access
 from coordinator.api.services import Services
 from coordinator.ca.agent_leaves import AgentLeaves
 from coordinator.ca.authority import Authority
@@ -73,6 +74,18 @@ class ScriptedHistory:
 
     async def get(self, generation):
         return None
+
+
+def make_access(wanted, *, default_allow=False, clock=lambda: NOW, **options):
+    """Access control lists that are on, with nobody in them."""
+    return Access(
+        wanted,
+        enabled=True,
+        default_allow=default_allow,
+        datacenter="dc1",
+        clock=clock,
+        **options,
+    )
 
 
 async def make_services(*, default_allow=False):
