@@ -4,9 +4,10 @@ Belongs here: kind and name to rights. Never here: who has them. A kind that is 
 written with the right to the mesh.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from cluster.chain.references import leads_to
 from coordinator.acl.rights import (
     Right,
     intention_read,
@@ -40,21 +41,8 @@ def entry_write(kind: str, name: str, body: Mapping[str, Any] | None = None) -> 
         return intention_write(name)
     if kind not in _OF_A_SERVICE:
         return mesh_write
-    return (service_write(name), *_led_to(name, body or {}))
+    return (service_write(name), *_led_to(body or {}))
 
 
-def _led_to(name: str, body: Mapping[str, Any]) -> tuple[Right, ...]:
-    found = (one for one in _services_of(body) if one and one != name)
-    return tuple(service_read(one) for one in dict.fromkeys(found))
-
-
-def _services_of(body: Mapping[str, Any]) -> Iterator[str]:
-    for route in body.get("Routes") or ():
-        yield (route.get("Destination") or {}).get("Service", "")
-    for split in body.get("Splits") or ():
-        yield split.get("Service", "")
-    yield (body.get("Redirect") or {}).get("Service", "")
-    for failover in (body.get("Failover") or {}).values():
-        yield failover.get("Service", "")
-        for target in failover.get("Targets") or ():
-            yield target.get("Service", "")
+def _led_to(body: Mapping[str, Any]) -> tuple[Right, ...]:
+    return tuple(service_read(name) for name in sorted(leads_to(body)))

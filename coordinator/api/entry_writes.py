@@ -9,10 +9,11 @@ sound each by itself cannot break a rule together. A write is only blamed for wh
 
 from collections.abc import Iterable
 
+from cluster.chain.entries import Body
 from cluster.errors import Problem
-from coordinator.entries.cross import cross_problems
+from coordinator.entries.cross import Index, Key, judge
 from coordinator.entries.entry import Checked
-from coordinator.store.records import Change, Conflict, Delete, Expect, Put, Record
+from coordinator.store.records import Change, Conflict, Delete, Expect, Put
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
@@ -22,11 +23,6 @@ from .services import Services
 
 def entry_key(kind: str, name: str) -> str:
     return f"{kind}/{name}"
-
-
-def checked_of(record: Record) -> Checked:
-    """The stored entry as the rules between entries take it."""
-    return Checked(kind=record.value["Kind"], name=record.value["Name"], body=record.value)
 
 
 async def put_entry(services: Services, entry: Checked, *, cas: int | None = None) -> bool:
@@ -44,25 +40,30 @@ async def delete_entry(services: Services, kind: str, name: str, *, cas: int | N
 async def put_entry_locked(services: Services, entry: Checked, *, cas: int | None = None) -> bool:
     """`put_entry` for a caller that holds the lock already."""
     key = entry_key(entry.kind, entry.name)
-    change = Put(table=ENTRIES, key=key, value=entry.body)
-    return await _write(services, change, (entry,), cas)
+    return await _write(services, Put(table=ENTRIES, key=key, value=entry.body), cas)
 
 
 async def delete_entry_locked(
     services: Services, kind: str, name: str, *, cas: int | None = None
 ) -> bool:
     """`delete_entry` for a caller that holds the lock already."""
-    change = Delete(table=ENTRIES, key=entry_key(kind, name))
-    return await _write(services, change, (), cas)
+    return await _write(services, Delete(table=ENTRIES, key=entry_key(kind, name)), cas)
 
 
-async def _write(
-    services: Services, change: Change, written: tuple[Checked, ...], cas: int | None
-) -> bool:
-    state = services.wanted.state
-    if cas is not None and cas != _index(state, change.key):
+def judge_entries(services: Services, changes: Iterable[Change]) -> None:
+    """For a caller that holds the lock and goes on to commit these changes of entries together.
+
+    Raises ApiError (500, as Consul) with the rules that they would break.
+    """
+    broken = judge(services.entries, _bodies(changes))
+    if broken:
+        raise refuse(500, broken)
+
+
+async def _write(services: Services, change: Change, cas: int | None) -> bool:
+    if cas is not None and cas != _index(services.wanted.state, change.key):
         return False
-    _judge(state, change.key, written)
+    judge_entries(services, (change,))
     expect = () if cas is None else (Expect(table=ENTRIES, key=change.key, modify_index=cas),)
     try:
         await services.wanted.commit((change,), expect)
@@ -76,19 +77,21 @@ def _index(state: State, key: str) -> int:
     return record.modify_index if record else 0
 
 
-def _judge(state: State, key: str, written: Iterable[Checked]) -> None:
-    """Raises ApiError (500, as Consul) with the rules that would be broken and are not yet."""
-    if broken := broken_by(state, written, (key,)):
-        raise refuse(500, broken)
-
-
 def broken_by(
     state: State, written: Iterable[Checked], removed: Iterable[str] = ()
 ) -> tuple[Problem, ...]:
-    """The rules that these writes and removals, by key, would break together and that hold now."""
-    written = tuple(written)
-    away = {*removed, *(entry_key(entry.kind, entry.name) for entry in written)}
-    present = {at: checked_of(record) for at, record in state.table(ENTRIES).items()}
-    others = [entry for at, entry in present.items() if at not in away]
-    before = set(cross_problems(present.values()))
-    return tuple(p for p in cross_problems((*others, *written)) if p not in before)
+    """The rules that these writes and removals, by key, would break together in any state. It reads all
+    entries; what is about to be committed to the present one asks `judge_entries`.
+    """
+    changes: list[Change] = [Delete(table=ENTRIES, key=key) for key in removed]
+    changes += [Put(table=ENTRIES, key=entry_key(e.kind, e.name), value=e.body) for e in written]
+    index = Index(record.value for record in state.table(ENTRIES).values())
+    return judge(index, _bodies(changes))
+
+
+def _bodies(changes: Iterable[Change]) -> dict[Key, Body | None]:
+    bodies: dict[Key, Body | None] = {}
+    for change in changes:
+        kind, _, name = change.key.partition("/")
+        bodies[kind, name] = change.value if isinstance(change, Put) else None
+    return bodies

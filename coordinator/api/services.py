@@ -18,10 +18,13 @@ from coordinator.acl.speaker import EVERYBODY, Speaker
 from coordinator.ca.agent_leaves import AgentLeaf
 from coordinator.ca.csr import Asked
 from coordinator.ca.sign import SignedLeaf
+from coordinator.entries.cross import Index
 from coordinator.fleet import Survey
 from coordinator.health.heartbeats import Heartbeats
 from coordinator.store.history import Published, StoredSnapshot
 from coordinator.store.wanted import Wanted
+
+from .entry_index import following
 
 
 class Signer(Protocol):
@@ -141,3 +144,8 @@ class Services:
     writes: trio.Lock = field(default_factory=trio.Lock)
     #: What TTL checks were told, on trio's clock.
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
+    #: The configuration entries of the wanted state, by who refers to whom.
+    entries: Index = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", following(self.wanted))

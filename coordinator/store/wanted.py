@@ -3,9 +3,9 @@
 Belongs here: the one way in which the wanted state changes. Never here: who may change what, and to what.
 
 A commit is settled against the picture (which costs no I/O, and a conflict or a write that changes nothing
-ends there), then kept by the store, then applied to the picture, then told to those who wait. One at a time,
-in the order of the calls. There is no await between the store's answer and the waking, so a cancelled commit
-is wholly there or not at all.
+ends there), then kept by the store, then applied to the picture and to what follows it, then told to those
+who wait. One at a time, in the order of the calls. There is no await between the store's answer and the
+waking, so a cancelled commit is wholly there or not at all.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -31,6 +31,7 @@ class Wanted:
         self._clock = clock
         self._turn = trio.Lock()  # first come, first served
         self._waiters = Waiters()
+        self._followers: list[Callable[[Effect], None]] = []
 
     @classmethod
     async def open(cls, store: Store, clock: Callable[[], float] = wall_clock) -> "Wanted":
@@ -41,6 +42,12 @@ class Wanted:
     def state(self) -> LiveState:
         """The present. Take `state.snapshot()` to keep it over an await."""
         return self._state
+
+    def follow(self, follower: Callable[[Effect], None]) -> None:
+        """Tell `follower` of every commit from now on, before anybody wakes: for views that keep up with the
+        picture. It must not raise.
+        """
+        self._followers.append(follower)
 
     async def commit(
         self, changes: Sequence[Change], expect: Sequence[Expect] = (), *, note: str = ""
@@ -64,6 +71,8 @@ class Wanted:
                     f" {settled.revision}: somebody else writes to it"
                 )
             self._state.apply(settled)
+            for follow in self._followers:
+                follow(settled)
             self._waiters.wake(settled.touched())
             return revision
 

@@ -32,6 +32,7 @@ COVERED: dict[str, tuple[str, frozenset[str]] | None] = {
     PROBES: ("listener_protocol", frozenset({"tcp"})),
     "config_validation": None,
     "discovery_chain": None,
+    "graph_validation": None,
     "ingress_hosts": ("op", frozenset({"csr_dns_sans"})),
     "misc": None,
 }

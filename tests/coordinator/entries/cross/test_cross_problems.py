@@ -4,7 +4,7 @@ import pytest
 
 from coordinator.entries.cross import cross_problems
 from coordinator.entries.entry import check_entry
-from coordinator.entries.protocols import chain_protocol, resolved_protocol
+from coordinator.entries.protocols import resolved_protocol
 
 
 def entry(kind, name, **fields):
@@ -66,15 +66,14 @@ def test_jwt_providers_must_exist():
 
 
 @pytest.mark.parametrize(
-    ("own", "every", "resolved", "chain"),
+    ("own", "every", "resolved"),
     [
-        (None, None, "tcp", "tcp"),
-        (None, {"Config": {"protocol": "Http"}}, "http", "http"),
-        ({"Protocol": "grpc"}, {"Config": {"protocol": "http"}}, "grpc", "grpc"),
-        ({}, {"Config": {"protocol": "http"}}, "http", "tcp"),
-        ({}, {}, "tcp", "tcp"),
+        (None, None, "tcp"),
+        (None, {"Config": {"protocol": "Http"}}, "http"),
+        ({"Protocol": "grpc"}, {"Config": {"protocol": "http"}}, "grpc"),
+        ({}, {"Config": {"protocol": "http"}}, "http"),
+        ({}, {}, "tcp"),
     ],
 )
-def test_protocols(own, every, resolved, chain):
+def test_protocols(own, every, resolved):
     assert resolved_protocol(own, every) == resolved
-    assert chain_protocol(own, every) == chain
