@@ -24,7 +24,7 @@ def node():
     return found
 
 
-@pytest.mark.parametrize("family", ["catalog", "agent", "health", "watch"])
+@pytest.mark.parametrize("family", ["catalog", "agent", "health", "watch", "kv"])
 def test_the_client_works(node, server, family):
     command = [node, "--test", "--test-reporter=tap", f"--test-name-pattern=^{family}$"]
     done = subprocess.run(

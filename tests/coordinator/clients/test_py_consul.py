@@ -155,3 +155,18 @@ def test_the_ca_and_the_agent_itself(client):
     assert client.status.leader() in client.status.peers()
     assert any(g["Name"] == "lockgate_build_info" for g in client.agent.metrics()["Gauges"])
     assert "lockgate_build_info" in client.agent.metrics(format_prometheus=True)
+
+
+def test_the_key_value_store(client):
+    assert client.kv.put("py/a", "one", flags=7) is True
+    assert client.kv.put("py/b/c", b"\x00\xff") is True
+    index, found = client.kv.get("py/a")
+    assert (found["Value"], found["Flags"], found["Key"]) == (b"one", 7, "py/a")
+    assert client.kv.get("py/b/c")[1]["Value"] == b"\x00\xff"
+    assert [one["Key"] for one in client.kv.get("py/", recurse=True)[1]] == ["py/a", "py/b/c"]
+    assert client.kv.get("py/", keys=True, separator="/")[1] == ["py/a", "py/b/"]
+    assert client.kv.put("py/a", "two", cas=0) is False
+    assert client.kv.put("py/a", "two", cas=found["ModifyIndex"]) is True
+    assert client.kv.get("py/a", index=index, wait="10s")[1]["Value"] == b"two"
+    assert client.kv.delete("py/", recurse=True) is True
+    assert client.kv.get("py/a")[1] is None

@@ -96,3 +96,19 @@ test("watch", async () => {
   watch.end();
   await consul.agent.service.deregister("js-watch");
 });
+
+test("kv", async () => {
+  const consul = make();
+  assert.equal(await consul.kv.set({ key: "js/a", value: "one", flags: 7 }), true);
+  assert.equal(await consul.kv.set("js/b/c", "two"), true);
+  const found = await consul.kv.get("js/a");
+  assert.deepEqual([found.Value, found.Flags], ["one", 7]);
+  assert.equal(await consul.kv.get({ key: "js/a", raw: true }).then(String), "one");
+  const both = await consul.kv.get({ key: "js/", recurse: true });
+  assert.deepEqual(both.map((one) => one.Value), ["one", "two"]);
+  assert.deepEqual(await consul.kv.keys({ key: "js/", separator: "/" }), ["js/a", "js/b/"]);
+  // this client gives undefined for JSON's false
+  assert.ok(!(await consul.kv.set({ key: "js/a", value: "x", cas: "0" })));
+  assert.equal(await consul.kv.del({ key: "js/", recurse: true }), true);
+  assert.equal(await consul.kv.get("js/a"), undefined);
+});
