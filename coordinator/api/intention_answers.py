@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.authorize import reason_of
 from cluster.identity import Identity, IdentityError, ServiceId, parse
-from cluster.intentions import Decision, evaluate, matching_destination, matching_source
+from cluster.intentions import Decision, evaluate
 from cluster.names import DEFAULT, ServiceName
 from coordinator.acl.rights import Right, intention_read, service_read, service_write
 from coordinator.compose.policy import KIND
@@ -19,14 +19,14 @@ from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
 from .names import service_name, service_parameter
 from .needs import in_answer
-from .pairs import pairs
+from .pairs import pairs_from, pairs_towards, rules_towards
 
-_MATCHERS = {"source": matching_source, "destination": matching_destination}
+_MATCHERS = {"source": pairs_from, "destination": pairs_towards}
 
 
 def decide(call: Call, source: ServiceName, destination: ServiceName) -> Decision:
     """The data path's answer for a connection between the two."""
-    rules = [pair.rule for pair in pairs(call.services.wanted.state)]
+    rules = rules_towards(call.services.wanted.state, destination.name)
     return evaluate(rules, source, destination, default_allow=call.services.default_allow)
 
 
@@ -40,9 +40,7 @@ def _match(call: Call) -> dict[str, list[dict[str, Any]]]:
 
 
 def _matching(call: Call, by: str, name: ServiceName) -> list[dict[str, Any]]:
-    known = pairs(call.state)
-    shown = {id(pair.rule): pair.shown for pair in known}
-    return [shown[id(rule)] for rule in _MATCHERS[by]((pair.rule for pair in known), name)]
+    return [pair.shown for pair in _MATCHERS[by](call.state, name)]
 
 
 def _check(call: Call) -> dict[str, bool]:

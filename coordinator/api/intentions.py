@@ -1,6 +1,7 @@
-"""Intentions as pairs: `/v1/connect/intentions` and `/exact`, a view on the entries that hold them.
+"""Intentions as pairs: `/v1/connect/intentions/exact` and the list, a view on the entries that hold them.
 
-Belongs here: reading and writing single pairs. Never here: what they decide (`intention_answers`).
+Belongs here: reading and writing single pairs by their names. Never here: by an id (`intentions_by_id`), or
+what they decide (`intention_answers`).
 """
 
 from typing import Any
@@ -58,33 +59,50 @@ async def _put(call: Call) -> bool:
     if problems := validate_pair(pair):
         raise refuse(500, problems)
     async with call.services.writes:
-        entry = _entry(call, destination)
-        body = with_pair(entry, destination.name, _source(pair))
-        await put_entry_locked(call.services, _checked(body))
+        entry = entry_of(call, destination.name)
+        body = with_pair(entry, destination.name, source_of(pair)) | _meta(entry, pair)
+        await put_entry_locked(call.services, checked_entry(body))
     return True
+
+
+def _meta(entry: Stored | None, pair: dict[str, Any]) -> dict[str, Any]:
+    """Metadata is the whole entry's, as in Consul: it comes with the first pair and stays.
+
+    Raises ApiError (500) for other metadata than there is.
+    """
+    wanted = pair.get("Meta")
+    if not wanted:
+        return {}
+    if entry is not None and wanted != entry.value.get("Meta", {}):
+        text = "Meta must not be specified, or should be unchanged during an update."
+        raise ApiError(500, text)
+    return {"Meta": wanted}
 
 
 async def _delete(call: Call) -> bool:
     source, destination = _asked(call)
     async with call.services.writes:
-        entry = _entry(call, destination)
-        if entry is None:
-            return True
-        body = without_pair(entry, source.name)
-        if body["Sources"]:
-            await put_entry_locked(call.services, _checked(body))
-        else:
-            await delete_entry_locked(call.services, KIND, destination.name)
+        entry = entry_of(call, destination.name)
+        if entry is not None:
+            await write_rest(call, without_pair(entry, source.name))
     return True
+
+
+async def write_rest(call: Call, body: dict[str, Any]) -> None:
+    """Write what is left of an entry, or delete it when no source is left. Under the lock."""
+    if body["Sources"]:
+        await put_entry_locked(call.services, checked_entry(body))
+    else:
+        await delete_entry_locked(call.services, KIND, body["Name"])
 
 
 def _asked(call: Call) -> tuple[ServiceName, ServiceName]:
     return service_parameter(call, "source"), service_parameter(call, "destination")
 
 
-def _entry(call: Call, destination: ServiceName) -> Stored | None:
+def entry_of(call: Call, destination: str) -> Stored | None:
     """The entry as it is now, under the lock."""
-    return call.services.wanted.state.get(ENTRIES, entry_key(KIND, destination.name))
+    return call.services.wanted.state.get(ENTRIES, entry_key(KIND, destination))
 
 
 def _pair(body: Fields, source: ServiceName, destination: ServiceName) -> dict[str, Any]:
@@ -99,16 +117,16 @@ def _pair(body: Fields, source: ServiceName, destination: ServiceName) -> dict[s
     }
 
 
-def _source(pair: dict[str, Any]) -> dict[str, Any]:
+def source_of(pair: dict[str, Any]) -> dict[str, Any]:
     """The pair as an element of `Sources`."""
     source = {"Name": pair["SourceName"], "Type": pair["SourceType"]}
-    source |= {
+    return source | {
         name: pair[name] for name in ("Action", "Permissions", "Description") if name in pair
     }
-    return source | ({"LegacyMeta": pair["Meta"]} if pair.get("Meta") else {})
 
 
-def _checked(body: dict[str, Any]) -> Checked:
+def checked_entry(body: dict[str, Any]) -> Checked:
+    """The entry in its stored form. Raises ApiError (500)."""
     checked, problems, _ = check_entry(body, legacy=True)
     if checked is None:
         raise refuse(500, problems)
@@ -123,17 +141,15 @@ def _write_right(call: Call) -> Right:
     return intention_write(service_parameter(call, "destination").name)
 
 
+LIST = Read(
+    answer=_list,
+    needs=each(lambda pair: intention_read(pair["DestinationName"])),
+    tables=(ENTRIES,),
+    prefix=lambda _: KIND,
+    filterable=Filterable(shape=_SHAPE),
+)
+
 ROUTES = (
-    at(
-        "/v1/connect/intentions",
-        GET=Read(
-            answer=_list,
-            needs=each(lambda pair: intention_read(pair["DestinationName"])),
-            tables=(ENTRIES,),
-            prefix=lambda _: KIND,
-            filterable=Filterable(shape=_SHAPE),
-        ),
-    ),
     at(
         "/v1/connect/intentions/exact",
         GET=Read(answer=_get, needs=_read_right, tables=(ENTRIES,), prefix=lambda _: KIND),

@@ -4,11 +4,11 @@ Belongs here: both forms of a pair, Consul's JSON and the data path's `Intention
 taken out of its entry. Never here: HTTP, or which intention decides (`cluster.intentions`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.intentions import Intention, in_order
+from cluster.intentions import Intention, covers, in_order
 from cluster.names import ServiceName
 from coordinator.compose.policy import KIND, intentions_of
 from coordinator.store.records import Record
@@ -28,9 +28,33 @@ class Pair:
 
 def pairs(state: State) -> tuple[Pair, ...]:
     """Every intention, in evaluation order."""
-    by_rule = {id(pair.rule): pair for pair in _found(state)}
-    ordered = in_order(pair.rule for pair in by_rule.values())
-    return tuple(by_rule[id(rule)] for rule in ordered)
+    return _ordered(state.under(ENTRIES, f"{KIND}/"))
+
+
+def pairs_from(state: State, source: ServiceName) -> tuple[Pair, ...]:
+    """Those that could apply to connections from a service, in evaluation order."""
+    found = state.under(ENTRIES, f"{KIND}/")
+    return _ordered(found, lambda rule: covers(rule.source, source))
+
+
+def pairs_towards(state: State, destination: ServiceName) -> tuple[Pair, ...]:
+    """Those that could apply to connections to a service, in evaluation order."""
+    found = _entries_towards(state, destination.name)
+    return _ordered(found, lambda rule: covers(rule.destination, destination))
+
+
+def rules_towards(state: State, destination: str) -> tuple[Intention, ...]:
+    """The rules of which one may decide about a service, in no order."""
+    found = _entries_towards(state, destination)
+    return tuple(rule for record in found for rule in intentions_of(record.value))
+
+
+def find_by_id(state: State, identity: str) -> Pair | None:
+    """The intention that the older API made under this id."""
+    for record in state.under(ENTRIES, f"{KIND}/"):
+        if any(s.get("LegacyID") == identity for s in record.value.get("Sources", ())):
+            return next(pair for pair in _of_entry(record) if pair.shown.get("ID") == identity)
+    return None
 
 
 def find_pair(state: State, source: str, destination: str) -> Pair | None:
@@ -44,9 +68,18 @@ def find_pair(state: State, source: str, destination: str) -> Pair | None:
 
 def with_pair(entry: Record | None, destination: str, source: Mapping[str, Any]) -> dict[str, Any]:
     """The body of the entry with this source, in the place of the one of the same name."""
+    sources = entry.value.get("Sources", ()) if entry else ()
+    at = next((n for n, s in enumerate(sources) if _is_local(s, source["Name"])), None)
+    return with_source(entry, destination, at, source)
+
+
+def with_source(
+    entry: Record | None, destination: str, place: int | None, source: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The body of the entry with this source at a place, or after all others."""
     body = entry.value if entry else {"Kind": KIND, "Name": destination}
     sources = list(body.get("Sources", ()))
-    at = next((n for n, s in enumerate(sources) if _is_local(s, source["Name"])), len(sources))
+    at = len(sources) if place is None else place
     sources[at : at + 1] = [dict(source)]
     return body | {"Sources": sources}
 
@@ -57,15 +90,28 @@ def without_pair(entry: Record, source: str) -> dict[str, Any]:
     return entry.value | {"Sources": sources}
 
 
-def _found(state: State) -> Iterator[Pair]:
-    for record in state.under(ENTRIES, f"{KIND}/"):
-        yield from _of_entry(record)
+def _entries_towards(state: State, destination: str) -> tuple[Record, ...]:
+    """The destination's own entry and that of the wildcard."""
+    keys = dict.fromkeys((f"{KIND}/{destination}", f"{KIND}/*"))
+    return tuple(record for key in keys if (record := state.get(ENTRIES, key)))
 
 
-def _of_entry(record: Record) -> Iterator[Pair]:
+def _ordered(
+    entries: Iterable[Record], wanted: Callable[[Intention], bool] = lambda rule: True
+) -> tuple[Pair, ...]:
+    found = (pair for record in entries for pair in _of_entry(record, wanted))
+    by_rule = {id(pair.rule): pair for pair in found}
+    ordered = in_order(pair.rule for pair in by_rule.values())
+    return tuple(by_rule[id(rule)] for rule in ordered)
+
+
+def _of_entry(
+    record: Record, wanted: Callable[[Intention], bool] = lambda rule: True
+) -> Iterator[Pair]:
     sources = record.value.get("Sources", ())
     for rule, source in zip(intentions_of(record.value), sources, strict=True):
-        yield Pair(rule=rule, shown=_shown(record, source))
+        if wanted(rule):
+            yield Pair(rule=rule, shown=_shown(record, source))
 
 
 def _shown(record: Record, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +126,7 @@ def _shown(record: Record, source: Mapping[str, Any]) -> dict[str, Any]:
         "SourceType": source.get("Type", "consul"),
         "Action": source.get("Action"),
         "Permissions": source.get("Permissions"),
-        "Meta": source.get("LegacyMeta"),
+        "Meta": source.get("LegacyMeta") if "LegacyID" in source else record.value.get("Meta"),
         "Precedence": source["Precedence"],
         "CreatedAt": source.get("LegacyCreateTime", _NEVER),
         "UpdatedAt": source.get("LegacyUpdateTime", _NEVER),

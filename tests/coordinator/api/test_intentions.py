@@ -155,8 +155,17 @@ async def test_a_match_that_asks_nothing_is_refused(api, params):
     assert response.status_code == 400
 
 
-async def test_intentions_by_id_are_not_here_yet(api):
-    response = await api.post("/v1/connect/intentions", json={})
-    assert response.status_code == 405
-    response = await api.get("/v1/connect/intentions/8f246b77-f3e1-ff88-5b48-8ec93abf3e05")
-    assert (response.status_code, "not supported yet" in response.text) == (501, True)
+async def test_metadata_is_the_whole_entrys(pair, get, api, put):
+    await pair("web", "billing", ALLOW | {"Meta": {"owner": "me"}})
+    await pair("api", "billing", ALLOW)
+    await pair("web", "billing", DENY | {"Meta": {"owner": "me"}})
+    entry = await get("/v1/config/service-intentions/billing")
+    assert entry["Meta"] == {"owner": "me"}
+    assert (await get(EXACT, source="api", destination="billing"))["Meta"] == {"owner": "me"}
+    other = await api.put(
+        EXACT,
+        params={"source": "web", "destination": "billing"},
+        json=ALLOW | {"Meta": {"owner": "you"}},
+    )
+    assert (other.status_code, "Meta must not be specified" in other.text) == (500, True)
+    assert await put("/v1/config", entry) is True  # what was read can be written
