@@ -12,10 +12,11 @@ from coordinator.compose.linking import gateway_services
 from coordinator.store.records import Record
 from coordinator.store.tables import ENTRIES, NODES, SERVICES
 
+from .central_config import central_config
 from .endpoint import Call, Read, at
 from .filtering import Filterable
 from .needs import Each, anyone, each, in_answer, named
-from .selection import of_connect, of_service, pairs_of
+from .selection import of_connect, of_service, on_nodes_asked_for, pairs_of
 from .shapes import (
     catalog_service_shape,
     in_order,
@@ -41,7 +42,8 @@ def _nodes(call: Call) -> list[dict[str, Any]]:
 def _services(call: Call) -> dict[str, list[str]]:
     """Names, each with the tags of all its instances."""
     found: dict[str, set[str]] = {}
-    for record in call.state.table(SERVICES).values():
+    is_near = on_nodes_asked_for(call)
+    for record in filter(is_near, call.state.table(SERVICES).values()):
         found.setdefault(record.value["Service"], set()).update(record.value.get("Tags", ()))
     return {name: sorted(found[name]) for name in sorted(found)}
 
@@ -55,10 +57,14 @@ def _connect(call: Call) -> list[dict[str, Any]]:
 
 
 def _flat(call: Call, records: list[Any]) -> list[dict[str, Any]]:
-    return [
+    shown = [
         catalog_service_shape(r, node_record(call.state, node_of(r)), call.services.datacenter)
         for r in records
     ]
+    if not call.flag("merge-central-config"):
+        return shown
+    central = central_config(call)
+    return [central.merged_flat(one) for one in shown]
 
 
 def _node(call: Call) -> dict[str, Any] | None:
@@ -124,7 +130,9 @@ ROUTES = (
     at(
         "/v1/catalog/services",
         GET=Read(
-            answer=_services, needs=named(lambda name, _: service_read(name)), tables=(SERVICES,)
+            answer=_services,
+            needs=named(lambda name, _: service_read(name)),
+            tables=(NODES, SERVICES),
         ),
     ),
     at(

@@ -3,20 +3,23 @@
 Belongs here: the catalog together with its checks. Never here: running a check.
 """
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from cluster.catalog import Health
 from cluster.filters.catalog import CHECK, HEALTH
 from coordinator.acl.rights import Right, node_read, service_read
 from coordinator.store.records import Record
+from coordinator.store.state import State
 from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
 
 from .answers import ApiError
+from .central_config import CentralConfig, central_config
 from .endpoint import Call, Read, at
 from .filtering import Filterable
 from .needs import each
-from .selection import of_connect, of_service
+from .selection import of_connect, of_service, on_nodes_asked_for
 from .shapes import (
     check_shape,
     checks_on,
@@ -32,21 +35,40 @@ _STATES = ("any", *Health)
 
 def _health_of(select: Callable[[Call], list[Record]]) -> Callable[[Call], list[dict[str, Any]]]:
     def answer(call: Call) -> list[dict[str, Any]]:
-        shown = [_instance(call, record) for record in select(call)]
+        records = select(call)
+        checks = _checks_of_nodes(call.state, {node_of(record) for record in records})
+        central = central_config(call) if call.flag("merge-central-config") else None
+        shown = [_instance(call, record, checks, central) for record in records]
         return [one for one in shown if _passes(one)] if call.flag("passing") else shown
 
     return answer
 
 
-def _instance(call: Call, record: Record) -> dict[str, Any]:
+def _checks_of_nodes(state: State, nodes: Set[str]) -> Mapping[tuple[str, str], list[Record]]:
+    """The checks on these nodes by node and service id, which is empty for those of the node itself."""
+    found: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in state.table(CHECKS).values():
+        if (node := node_of(record)) in nodes:
+            found[node, record.value.get("ServiceID", "")].append(record)
+    return found
+
+
+def _instance(
+    call: Call,
+    record: Record,
+    checks: Mapping[tuple[str, str], list[Record]],
+    central: CentralConfig | None,
+) -> dict[str, Any]:
     """The instance, its node, and the checks of both."""
     node = node_record(call.state, node_of(record))
-    about = ("", record.value["ID"])
-    checks = [r for r in checks_on(call.state, node.key) if r.value.get("ServiceID", "") in about]
+    own = in_order(
+        (*checks.get((node.key, ""), ()), *checks.get((node.key, record.value["ID"]), ()))
+    )
+    shown = service_shape(record)
     return {
         "Node": node_shape(node, call.services.datacenter),
-        "Service": service_shape(record),
-        "Checks": [check_shape(check) for check in checks],
+        "Service": shown if central is None else central.merged(shown),
+        "Checks": [check_shape(check) for check in own],
     }
 
 
@@ -70,8 +92,8 @@ def _state(call: Call) -> list[dict[str, Any]]:
 
 
 def _where(call: Call, kept: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    records = in_order(call.state.table(CHECKS).values())
-    return [check_shape(record) for record in records if kept(record.value)]
+    records, is_near = in_order(call.state.table(CHECKS).values()), on_nodes_asked_for(call)
+    return [check_shape(record) for record in records if kept(record.value) and is_near(record)]
 
 
 def check_rights(row: Mapping[str, Any]) -> tuple[Right, ...]:
@@ -118,10 +140,10 @@ ROUTES = (
     ),
     at(
         "/v1/health/checks/{service}",
-        GET=Read(answer=_checks, needs=_SHOWN_CHECKS, tables=(CHECKS,), filterable=_CHECKS),
+        GET=Read(answer=_checks, needs=_SHOWN_CHECKS, tables=(CHECKS, NODES), filterable=_CHECKS),
     ),
     at(
         "/v1/health/state/{state}",
-        GET=Read(answer=_state, needs=_SHOWN_CHECKS, tables=(CHECKS,), filterable=_CHECKS),
+        GET=Read(answer=_state, needs=_SHOWN_CHECKS, tables=(CHECKS, NODES), filterable=_CHECKS),
     ),
 )

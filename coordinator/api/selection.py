@@ -4,10 +4,12 @@ Belongs here: choosing records. Never here: the mesh's own view of the catalog (
 is asked, or JSON.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from coordinator.compose.catalog import Catalog, instances
-from coordinator.compose.linking import gateway_services, gateways_by_service
+from cluster.catalog import Kind
+from coordinator.compose.catalog import is_native
+from coordinator.compose.linking import gateways_of
 from coordinator.store.records import Record
 from coordinator.store.state import State
 from coordinator.store.tables import SERVICES
@@ -31,10 +33,34 @@ def of_connect(call: Call) -> list[Record]:
 
 def connect_view(state: State, service: str) -> list[Record]:
     """The service's proxies, its connect-native instances, and the gateways it is linked to."""
-    catalog = Catalog(instances(state))
-    gateways = gateways_by_service(gateway_services(state, catalog)).get(service, ())
-    keys = {f"{found.node}/{found.id}" for found in catalog.connect(service, gateways)}
-    return in_order(r for key, r in state.table(SERVICES).items() if key in keys)
+    gateways = gateways_of(state, service)
+    table = state.table(SERVICES).values()
+    return in_order(r for r in table if _leads_to(r.value, service, gateways))
+
+
+def _leads_to(value: Mapping[str, Any], service: str, gateways: frozenset[str]) -> bool:
+    match value.get("Kind", ""):
+        case Kind.CONNECT_PROXY:
+            proxy = value.get("Proxy") or {}
+            return bool(proxy.get("DestinationServiceName") == service)
+        case Kind.TERMINATING_GATEWAY:
+            return value["Service"] in gateways
+        case Kind.TYPICAL:
+            return value["Service"] == service and is_native(value)
+    return False
+
+
+def on_nodes_asked_for(call: Call) -> Callable[[Record], bool]:
+    """Whether a service or check is on a node with all the metadata that was asked for.
+
+    Raises ApiError (400).
+    """
+    meta = pairs_of(call, "node-meta").items()
+    if not meta:
+        return lambda record: True
+    return lambda record: (
+        meta <= node_record(call.state, node_of(record)).value.get("Meta", {}).items()
+    )
 
 
 def pairs_of(call: Call, name: str) -> dict[str, str]:
@@ -51,10 +77,9 @@ def pairs_of(call: Call, name: str) -> dict[str, str]:
 def _narrowed(call: Call, records: Sequence[Record]) -> list[Record]:
     """Those with all the tags, on nodes with all the metadata, that were asked for."""
     tags = {tag.lower() for tag in call.request.query_params.getlist("tag") if tag}
-    meta = pairs_of(call, "node-meta").items()
+    is_near = on_nodes_asked_for(call)
     return [
         record
         for record in records
-        if tags <= {tag.lower() for tag in record.value.get("Tags", ())}
-        and meta <= node_record(call.state, node_of(record)).value.get("Meta", {}).items()
+        if tags <= {tag.lower() for tag in record.value.get("Tags", ())} and is_near(record)
     ]

@@ -69,10 +69,23 @@ def _instance(
         meta=value.get("Meta") or {},
         weight_passing=weights.get("Passing", 1),
         weight_warning=weights.get("Warning", 1),
-        native=bool((value.get("Connect") or {}).get("Native")),
+        native=is_native(value),
         proxied_service=(value.get("Proxy") or {}).get("DestinationServiceName", ""),
         health=worst(statuses) if statuses else Health.PASSING,
     )
+
+
+def is_linkable(state: State, service: str) -> bool:
+    """Whether the wildcard link covers the service; see `Catalog.linkable`."""
+    return service != CONSUL and any(
+        value["Service"] == service and not value.get("Kind") and not is_native(value)
+        for value in (record.value for record in state.table(SERVICES).values())
+    )
+
+
+def is_native(service: Mapping[str, Any]) -> bool:
+    """Whether the instance speaks the mesh's TLS itself."""
+    return bool((service.get("Connect") or {}).get("Native"))
 
 
 class Catalog:

@@ -19,7 +19,7 @@ from coordinator.store.records import Record
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
-from .catalog import Catalog, instances
+from .catalog import Catalog, instances, is_linkable
 
 KIND = GatewayKind.TERMINATING.value
 
@@ -84,6 +84,16 @@ def gateways_by_service(links: Iterable[Link]) -> Mapping[str, tuple[str, ...]]:
     for link in links:
         found[link.service].append(link.gateway)
     return {service: tuple(sorted(gateways)) for service, gateways in found.items()}
+
+
+def gateways_of(state: State, service: str) -> frozenset[str]:
+    """The gateways that lead to one service: what `gateways_by_service` says of it, without the others."""
+    found = set()
+    for record in _entries(state):
+        names = {element["Name"] for element in record.value.get("Services") or ()}
+        if service in names or (WILDCARD in names and is_linkable(state, service)):
+            found.add(str(record.value["Name"]))
+    return frozenset(found)
 
 
 def _entries(state: State) -> Iterator[Record]:

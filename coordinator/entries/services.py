@@ -134,4 +134,12 @@ def _sidecar(body: Body) -> Body:
     sidecar["Name"] = own.get("Name") or f"{name}-sidecar-proxy"
     sidecar["Kind"] = PROXY_KIND
     sidecar["Proxy"] = proxy | own.get("Proxy", {})
+    if not (own.get("Check") or own.get("Checks")):
+        sidecar["Checks"] = [_alias(identity)]
     return sidecar
+
+
+def _alias(identity: str) -> Body:
+    """A sidecar without checks of its own is as well as its service."""
+    name = f"Connect Sidecar Aliasing {identity}"
+    return {"Name": name, "AliasService": identity, "Status": "passing"}

@@ -210,3 +210,15 @@ async def test_metrics_in_both_forms(get, api):
     assert "lockgate_snapshot_nacks_total" in [one["Name"] for one in found["Counters"]]
     page = await api.get("/v1/agent/metrics?format=prometheus")
     assert "# TYPE lockgate_build_info gauge" in page.text
+
+
+async def test_a_sidecar_is_as_well_as_its_service_unless_it_says_otherwise(put, get):
+    await put("/v1/agent/service/register", WEB | {"Connect": {"SidecarService": {}}})
+    alias = (await get("/v1/agent/checks"))["service:web-sidecar-proxy"]
+    assert (alias["Type"], alias["Definition"]) == ("alias", {"AliasService": "web"})
+    assert alias["Name"] == "Connect Sidecar Aliasing web"
+    own = {"SidecarService": {"Check": {"CheckID": "mine", "TTL": "1m"}}}
+    api = {"Name": "api", "Connect": own}
+    await put("/v1/agent/service/register", api)
+    about = [c["CheckID"] for c in await get("/v1/health/checks/api-sidecar-proxy")]
+    assert about == ["mine"]

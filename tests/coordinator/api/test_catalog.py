@@ -178,3 +178,58 @@ async def test_node_metadata_narrows_every_view_of_instances(put, get, path):
     node = one["Node"]
     assert (node if isinstance(node, str) else node["Node"]) == "db-a"
     assert await get(path, **{"node-meta": "zone:c"}) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/catalog/services", "/v1/health/checks/billing", "/v1/health/state/any"]
+)
+async def test_node_metadata_narrows_lists_of_names_and_checks(put, get, path):
+    for zone in ("a", "b"):
+        node = {"Node": f"db-{zone}", "Address": "10.0.0.1", "NodeMeta": {"zone": zone}}
+        check = {"CheckID": "c", "ServiceID": "billing", "Status": "passing"}
+        service = {"Service": "billing", "Tags": [zone]}
+        await put("/v1/catalog/register", node | {"Service": service, "Check": check})
+    narrowed = await get(path, **{"node-meta": "zone:a"})
+    if path.endswith("services"):
+        assert narrowed == {"billing": ["a"]}
+    else:
+        assert [check["Node"] for check in narrowed] == ["db-a"]
+    assert not await get(path, **{"node-meta": "zone:c"})
+
+
+async def test_parameters_that_only_ask_for_an_order_are_taken(put, get):
+    await put("/v1/catalog/register", EXTERNAL)
+    for path in ("/v1/catalog/nodes", "/v1/catalog/service/billing", "/v1/health/service/billing"):
+        assert len(await get(path, near="_agent", stale="", cached="")) == 1
+
+
+async def test_the_central_configuration_is_merged_on_request(put, get):
+    """The registration's own word counts more than the service's entry, and that more than all proxies'."""
+    everybody = {"Config": {"a": 1, "b": 1, "protocol": "tcp"}, "MeshGateway": {"Mode": "local"}}
+    await put("/v1/config", {"Kind": "proxy-defaults", "Name": "global"} | everybody)
+    entry = {"Kind": "service-defaults", "Name": "web", "Protocol": "http"}
+    await put("/v1/config", entry | {"MaxInboundConnections": 7})
+    proxy = PROXY | {"Proxy": PROXY["Proxy"] | {"Config": {"b": 2}}}
+    await put("/v1/agent/service/register", proxy)
+    (plain,) = await get("/v1/health/connect/web")
+    assert plain["Service"]["Proxy"]["Config"] == {"b": 2}
+    (merged,) = await get("/v1/health/connect/web", **{"merge-central-config": ""})
+    shown = merged["Service"]["Proxy"]
+    assert shown["Config"] == {"a": 1, "b": 2, "protocol": "http", "max_inbound_connections": 7}
+    assert shown["MeshGateway"] == {"Mode": "local"}
+    (flat,) = await get("/v1/catalog/connect/web", **{"merge-central-config": "1"})
+    assert flat["ServiceProxy"] == shown
+
+
+async def test_a_wildcard_link_leads_to_what_is_outside_the_mesh_only(put, get):
+    await put("/v1/catalog/register", EXTERNAL)
+    await put("/v1/catalog/register", GATEWAY)
+    native = {"Name": "api", "Port": 1, "Connect": {"Native": True}}
+    await put("/v1/agent/service/register", native)
+    await put("/v1/config", LINK | {"Services": [{"Name": "*"}]})
+    assert [one["ServiceName"] for one in await get("/v1/catalog/connect/billing")] == ["egress"]
+    assert [one["ServiceName"] for one in await get("/v1/catalog/connect/api")] == ["api"]
+    assert await get("/v1/catalog/connect/nobody") == []
+    named = LINK | {"Services": [{"Name": "nobody"}]}
+    await put("/v1/config", named)
+    assert [one["ServiceName"] for one in await get("/v1/catalog/connect/nobody")] == ["egress"]
