@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cluster.identity import Identity, IdentityError, ServiceId, parse
-from cluster.intentions import Decision, Intention, in_order, matching_destination
+from cluster.intentions import (
+    Decision,
+    Intention,
+    in_force,
+    in_order,
+    matching_destination,
+    next_expiry,
+)
 from cluster.names import DEFAULT, WILDCARD, ServiceName
 
 
@@ -49,18 +56,27 @@ class Denied:
 class DestinationPolicy:
     """The intentions towards one destination, as a few dictionaries."""
 
-    __slots__ = ("_by_source", "_default", "_wildcards", "destination")
+    __slots__ = ("_by_source", "_default", "_rules", "_wildcards", "destination", "next_expiry")
 
     def __init__(
         self, destination: ServiceName, rules: Iterable[Intention], *, default_allow: bool
     ) -> None:
         """`rules` are those whose destination covers `destination`, in any order."""
         self.destination = destination
+        self._rules = in_order(rules)
+        self.next_expiry = next_expiry(self._rules)
         self._default = Decision(allowed=default_allow)
         self._by_source: dict[ServiceName, tuple[int, Decision]] = {}
         self._wildcards: list[tuple[int, ServiceName, Decision]] = []
-        for rank, rule in enumerate(in_order(rules)):
+        for rank, rule in enumerate(self._rules):
             self._add(rank, rule)
+
+    def at(self, now: float) -> "DestinationPolicy":
+        """The same without what has expired by `now`, in seconds since 1970."""
+        if self.next_expiry > now:
+            return self
+        rules, default_allow = in_force(self._rules, now), self._default.allowed
+        return DestinationPolicy(self.destination, rules, default_allow=default_allow)
 
     def _add(self, rank: int, rule: Intention) -> None:
         decision = Decision(allowed=rule.allows, rule=rule)

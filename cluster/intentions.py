@@ -6,6 +6,7 @@ or where intentions are kept.
 Source: Consul, "Service intentions", sections on precedence and match order.
 """
 
+import math
 from collections.abc import Iterable
 from enum import StrEnum, unique
 from typing import Any
@@ -25,7 +26,8 @@ class Intention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """May `source` talk to `destination`? Either by `action` (L4) or by `permissions` (L7).
 
     `permissions` are kept as the configuration entry spells them; they are enforced per request by
-    whoever speaks HTTP, and count as deny where there is no request.
+    whoever speaks HTTP, and count as deny where there is no request. From `expires_at` (seconds since
+    1970; 0 is never) the rule says nothing any more.
     """
 
     source: ServiceName
@@ -34,6 +36,11 @@ class Intention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     permissions: tuple[dict[str, Any], ...] = ()
     description: str = ""
     sameness_group: str = ""
+    expires_at: float = 0.0
+
+    def has_expired(self, now: float) -> bool:
+        """Whether the rule has ended by `now`, in seconds since 1970."""
+        return 0.0 < self.expires_at <= now
 
     @property
     def precedence(self) -> int:
@@ -64,6 +71,16 @@ def precedence(source: ServiceName, destination: ServiceName) -> int:
 def in_order(intentions: Iterable[Intention]) -> tuple[Intention, ...]:
     """Evaluation order: highest precedence first, ties by name so that the order is stable."""
     return tuple(sorted(intentions, key=_order))
+
+
+def in_force(intentions: Iterable[Intention], now: float) -> tuple[Intention, ...]:
+    """Those that have not expired, in the same order."""
+    return tuple(rule for rule in intentions if not rule.has_expired(now))
+
+
+def next_expiry(intentions: Iterable[Intention]) -> float:
+    """When the first of them ends, in seconds since 1970; infinity if none does."""
+    return min((rule.expires_at for rule in intentions if rule.expires_at), default=math.inf)
 
 
 def covers(pattern: ServiceName, service: ServiceName) -> bool:

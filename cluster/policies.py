@@ -3,8 +3,10 @@
 Belongs here: the grouping. Never here: what an intention means (`cluster.intentions`, `cluster.authorize`).
 """
 
+import msgspec
+
 from cluster.authorize import DestinationPolicy
-from cluster.intentions import Intention, covers
+from cluster.intentions import Intention, covers, in_force, next_expiry
 from cluster.names import WILDCARD, ServiceName
 from cluster.snapshot import Policy
 
@@ -13,7 +15,9 @@ class RulesByDestination:
     """Asked for linked services when a view is compiled, for live connections, and by plans."""
 
     def __init__(self, policy: Policy) -> None:
+        self._policy = policy
         self._default_allow = policy.default_allow
+        self.next_expiry = next_expiry(policy.intentions)
         self._exact: dict[ServiceName, list[Intention]] = {}
         self._wild: list[Intention] = []
         for rule in policy.intentions:
@@ -22,6 +26,13 @@ class RulesByDestination:
                 self._wild.append(rule)
             else:
                 self._exact.setdefault(name, []).append(rule)
+
+    def at(self, now: float) -> "RulesByDestination":
+        """The same without what has expired by `now`, in seconds since 1970."""
+        if self.next_expiry > now:
+            return self
+        rules = in_force(self._policy.intentions, now)
+        return RulesByDestination(msgspec.structs.replace(self._policy, intentions=rules))
 
     def policy(self, destination: ServiceName) -> DestinationPolicy:
         """The intentions towards `destination`, compiled."""

@@ -29,6 +29,7 @@ from coordinator.ca.authority import Authority
 from coordinator.compose import Composed, compose
 from coordinator.config import CoordinatorConfig
 from coordinator.distributor import Distributor
+from coordinator.expiry import Expiry
 from coordinator.fleet import Fleet
 from coordinator.health.upkeep import Upkeep
 from coordinator.metrics import Metrics
@@ -99,6 +100,7 @@ class Coordinator:
                 reset_file=Path(config.state_dir) / "acl-bootstrap-reset",
             ),
         )
+        self.expiry = Expiry(wanted, self.writes, clock=wall_clock, expired=self.publisher.again)
         self.upkeep = Upkeep(wanted, self.writes, self.services.heartbeats, node=config.own_node)
 
     @property
@@ -116,6 +118,7 @@ class Coordinator:
             await nursery.start(self.publisher.run)
             nursery.start_soon(self.upkeep.run)
             nursery.start_soon(forget_expired, self.wanted, wall_clock)
+            nursery.start_soon(self.expiry.run)
             bound = await nursery.start(
                 partial(
                     serve_api,
@@ -134,7 +137,7 @@ class Coordinator:
             )
 
     def _compose(self, state: State, trust: Trust) -> Composed:
-        return compose(state, default_allow=self.default_allow, trust=trust)
+        return compose(state, default_allow=self.default_allow, trust=trust, now=wall_clock())
 
     def _trust(self) -> Trust:
         return Trust(datacenter=self.config.datacenter, bundle=self.authority.trust_bundle())

@@ -154,6 +154,10 @@ class Publisher:
                 await self._commits.wait()
                 await self._round()
 
+    def again(self) -> None:
+        """Compose once more: the same state may amount to something else at this time."""
+        self._commits.again()
+
     async def _resume(self) -> None:
         """Take up the last snapshot; it stands if it is still what comes out, or if nothing does."""
         stored = await self._history.latest()

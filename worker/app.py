@@ -94,7 +94,12 @@ class Worker:
             around.cancel_scope.cancel()
 
     def _new_control(self, listeners: Listeners) -> Control:
-        shop = Workshop(node=self.settings.node, metrics=self.metrics, contexts=ServerContexts())
+        shop = Workshop(
+            node=self.settings.node,
+            metrics=self.metrics,
+            contexts=ServerContexts(),
+            wall_clock=self.world.wall_clock,
+        )
         return Control(
             self.world,
             shop,

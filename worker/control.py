@@ -35,12 +35,12 @@ from cluster.messages import (
     pack,
     unpack,
 )
-from cluster.reasons import End, RevocationCause
+from cluster.reasons import RevocationCause
 from cluster.snapshot import Encoded, SnapshotId, assemble, decode_snapshot
 from worker.gateways.inbound import World
 from worker.listeners import Listeners
-from worker.live import revoked
 from worker.report import close_ids, connections_page
+from worker.revocation import revoke
 from worker.telemetry.metrics import families
 from worker.view.compile import Workshop, compile_view
 from worker.view.view import View
@@ -253,9 +253,7 @@ class Control:
             log.error("a service cannot be served", reason=str(problem))
         world.current.swap(view)
         self._listeners.serve(view)
-        for entry in revoked(world.live, view.policy_of):
-            if entry.end(End.INTENTION_REVOKED):
-                world.metrics.revoked[RevocationCause.INTENTION].inc()
+        revoke(world)
         index = str(world.settings.index)
         world.metrics.snapshot_generation.labels(index).set(view.generation)
 

@@ -133,6 +133,8 @@ class Live:
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
         self._numbers = 0
+        #: How many were ended because their permission was gone.
+        self.revocations = 0
         #: Called whenever the last one has left.
         self.on_empty: Callable[[], object] = lambda: None
 

@@ -8,14 +8,18 @@ import trio
 from cluster.reasons import End, RevocationCause
 from worker.gateways.inbound import World
 from worker.live import expired
+from worker.revocation import lapse
 
 SWEEP_SECONDS = 1.0
 
 
 async def sweep(world: World) -> None:
-    """For ever: bytes of living connections into the metrics, and callers with an expired certificate out."""
+    """For ever: bytes of living connections into the metrics; out with callers whose certificate is expired,
+    and with those whose permission was boxed in time, at that moment.
+    """
     while True:
-        await trio.sleep(SWEEP_SECONDS)
+        await _sleep(world)
+        lapse(world)
         if world.launcher is not None:
             world.metrics.count_launched(*world.launcher.times())
         for entry in world.live:
@@ -23,3 +27,9 @@ async def sweep(world: World) -> None:
         for entry in expired(world.live, world.wall_clock()):
             if entry.end(End.CERTIFICATE_EXPIRED):
                 world.metrics.revoked[RevocationCause.EXPIRY].inc()
+
+
+async def _sleep(world: World) -> None:
+    """Until the next round, or until something ends if that is sooner."""
+    left = world.current.view.next_expiry - world.wall_clock()
+    await trio.sleep(max(min(left, SWEEP_SECONDS), 0.0))

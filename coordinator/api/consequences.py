@@ -70,8 +70,10 @@ async def differences(services: Services, before: State, after: State) -> Differ
     """Compare what two states would be published as."""
     trust = Trust(datacenter=services.datacenter, bundle=services.authority.trust_bundle())
 
+    now = services.clock()
+
     def composed(state: State) -> Snapshot:
-        return compose(state, default_allow=services.default_allow, trust=trust).snapshot
+        return compose(state, default_allow=services.default_allow, trust=trust, now=now).snapshot
 
     def compared() -> Differences:
         return between(before, after, composed(before), composed(after))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.authorize import reason_of
-from cluster.intentions import evaluate
+from cluster.intentions import covers, evaluate, in_force
 from cluster.lookup import NameTable
 from cluster.names import ServiceName, service_sni
 from cluster.routes import Endpoint, GatewayKind
@@ -22,7 +22,7 @@ from .answers import ApiError
 from .endpoint import Call, Read, at
 from .names import service_parameter
 from .needs import in_answer
-from .pairs import pairs
+from .pairs import Pair, pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +107,10 @@ def _way(served: Routes, destination: ServiceName, sni: str) -> Way:
 
 
 def _decision(call: Call, source: ServiceName, destination: ServiceName) -> dict[str, Any]:
-    known = pairs(call.state)
+    known, now = pairs(call.state), call.services.clock()
+    ended = [pair for pair in known if pair.rule.has_expired(now)]
     decision = evaluate(
-        (pair.rule for pair in known),
+        in_force((pair.rule for pair in known), now),
         source,
         destination,
         default_allow=call.services.default_allow,
@@ -122,8 +123,14 @@ def _decision(call: Call, source: ServiceName, destination: ServiceName) -> dict
             "default": decision.by_default,
             "precedence": decision.rule.precedence if decision.rule else 0,
             "reason": reason_of(decision),
+            "expired": [pair.shown for pair in ended if _concerns(pair, source, destination)],
         },
     }
+
+
+def _concerns(pair: Pair, source: ServiceName, destination: ServiceName) -> bool:
+    rule = pair.rule
+    return covers(rule.source, source) and covers(rule.destination, destination)
 
 
 def _route(way: Way) -> dict[str, Any]:

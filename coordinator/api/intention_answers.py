@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.authorize import reason_of
 from cluster.identity import Identity, IdentityError, ServiceId, parse
-from cluster.intentions import Decision, evaluate
+from cluster.intentions import Decision, evaluate, in_force
 from cluster.names import DEFAULT, ServiceName
 from coordinator.acl.rights import Right, intention_read, service_read, service_write
 from coordinator.compose.policy import KIND
@@ -26,7 +26,8 @@ _MATCHERS = {"source": pairs_from, "destination": pairs_towards}
 
 def decide(call: Call, source: ServiceName, destination: ServiceName) -> Decision:
     """The data path's answer for a connection between the two."""
-    rules = rules_towards(call.services.wanted.state, destination.name)
+    towards = rules_towards(call.services.wanted.state, destination.name)
+    rules = in_force(towards, call.services.clock())
     return evaluate(rules, source, destination, default_allow=call.services.default_allow)
 
 
@@ -40,7 +41,9 @@ def _match(call: Call) -> dict[str, list[dict[str, Any]]]:
 
 
 def _matching(call: Call, by: str, name: ServiceName) -> list[dict[str, Any]]:
-    return [pair.shown for pair in _MATCHERS[by](call.state, name)]
+    """What has expired is not there, although nobody has taken it out of its entry yet."""
+    found, now = _MATCHERS[by](call.state, name), call.services.clock()
+    return [pair.shown for pair in found if not pair.rule.has_expired(now)]
 
 
 def _check(call: Call) -> dict[str, bool]:

@@ -34,11 +34,11 @@ _MORE_TEXTS = (
     "ID",
 )
 _SHAPE = Record(
-    dict.fromkeys((*_TEXTS, *_MORE_TEXTS, "CreatedAt", "UpdatedAt"), TEXT)
+    dict.fromkeys((*_TEXTS, *_MORE_TEXTS, "CreatedAt", "UpdatedAt", "ExpiresAt"), TEXT)
     | dict.fromkeys(("Precedence", "CreateIndex", "ModifyIndex"), WHOLE)
     | {"Permissions": ANYTHING, "Meta": TEXT_MAP}
 )
-_ASIDE = ("Action", "Permissions", "Description", "Meta")
+_ASIDE = ("Action", "Permissions", "Description", "Meta", "ExpiresAt")
 
 
 def _list(call: Call) -> list[dict[str, Any]]:
@@ -120,9 +120,7 @@ def _pair(body: Fields, source: ServiceName, destination: ServiceName) -> dict[s
 def source_of(pair: dict[str, Any]) -> dict[str, Any]:
     """The pair as an element of `Sources`."""
     source = {"Name": pair["SourceName"], "Type": pair["SourceType"]}
-    return source | {
-        name: pair[name] for name in ("Action", "Permissions", "Description") if name in pair
-    }
+    return source | {name: pair[name] for name in _ASIDE if name in pair and name != "Meta"}
 
 
 def checked_entry(body: dict[str, Any]) -> Checked:

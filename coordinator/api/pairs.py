@@ -128,6 +128,7 @@ def _shown(record: Record, source: Mapping[str, Any]) -> dict[str, Any]:
         "Permissions": source.get("Permissions"),
         "Meta": source.get("LegacyMeta") if "LegacyID" in source else record.value.get("Meta"),
         "Precedence": source["Precedence"],
+        "ExpiresAt": source.get("ExpiresAt"),
         "CreatedAt": source.get("LegacyCreateTime", _NEVER),
         "UpdatedAt": source.get("LegacyUpdateTime", _NEVER),
         "CreateIndex": record.create_index,

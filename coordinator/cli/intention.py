@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from cluster.durations import parse_duration
+from cluster.moments import format_moment, parse_moment
+from cluster.process.clock import wall_clock
 from coordinator.client import Api, ApiRefused
 
 from .options import Failure, Group, command, flag, option
@@ -31,6 +34,7 @@ def intention() -> None:
 @option(
     "meta", multiple=True, metavar="KEY=VALUE", help="Kept with the intention; may be repeated."
 )
+@option("expires-in", default="", metavar="2h", help="It ends by itself after this long.")
 @_SOURCE
 @_DESTINATION
 @click.pass_obj
@@ -41,16 +45,18 @@ def create(
     replace: bool,
     description: str,
     meta: tuple[str, ...],
+    expires_in: str,
     source: str,
     destination: str,
 ) -> None:
     """Allow (or deny) connections from SOURCE to DESTINATION; `*` is every service.
 
-    Open connections that are no longer allowed are closed.
+    Open connections that are no longer allowed are closed; so are those of an intention that has ended.
 
     \b
     Examples:
       lockgate intention create web billing
+      lockgate intention create -expires-in 2h web billing
       lockgate intention create -deny -replace web billing
     """
     if allow and deny:
@@ -59,6 +65,7 @@ def create(
     body: dict[str, Any] = {"SourceType": "consul", "Action": action}
     body |= {"Description": description} if description else {}
     body |= {"Meta": _pairs(meta)} if meta else {}
+    body |= {"ExpiresAt": _moment(expires_in)} if expires_in else {}
     with settings.api() as api:
         if not replace and _find(api, source, destination):
             raise Failure(f"an intention {source} => {destination} exists already; use -replace")
@@ -66,7 +73,7 @@ def create(
     if settings.is_json:
         print_json({"source": source, "destination": destination, "action": action})
     else:
-        print(f"Created: {source} => {destination} ({action})")
+        print(f"Created: {source} => {destination} ({_action(body)})")
 
 
 @command("delete")
@@ -108,6 +115,7 @@ def get(settings: Settings, source: str, destination: str) -> None:
         return
     shown = ("SourceName", "DestinationName", "Action", "Precedence", "Description")
     facts = [(name.removesuffix("Name"), found.get(name, "")) for name in shown]
+    facts += [("Expires", _end(found))]
     facts += [("Permissions", len(found.get("Permissions", ())) or "")]
     facts += [(f"Meta[{key}]", value) for key, value in found.get("Meta", {}).items()]
     print_facts(facts)
@@ -209,9 +217,28 @@ def _side(found: dict[str, Any]) -> str:
 
 def _action(found: dict[str, Any]) -> str:
     count = len(found.get("Permissions", ()))
-    if not count:
-        return str(found["Action"])
-    return f"{count} {'permission' if count == 1 else 'permissions'}"
+    permissions = f"{count} {'permission' if count == 1 else 'permissions'}"
+    action = permissions if count else str(found["Action"])
+    return f"{action} {end}" if (end := _end(found)) else action
+
+
+def _end(found: dict[str, Any]) -> str:
+    """When it ends or ended; empty if it does not."""
+    moment = found.get("ExpiresAt")
+    if not moment:
+        return ""
+    return f"{'expired' if parse_moment(moment) <= wall_clock() else 'until'} {moment}"
+
+
+def _moment(text: str) -> str:
+    """So long from now. Raises UsageError."""
+    try:
+        seconds = parse_duration(text) / 1e9
+    except ValueError as error:
+        raise click.UsageError(f"-expires-in: {error}") from None
+    if seconds < 1:
+        raise click.UsageError(f"-expires-in: {text} is less than a second")
+    return format_moment(wall_clock() + seconds)
 
 
 for _command in (create, delete, get, list_intentions, check, match):

@@ -28,8 +28,10 @@ class Composed:
     problems: tuple[Problem, ...] = ()
 
 
-def compose(state: State, *, default_allow: bool, trust: Trust) -> Composed:
+def compose(state: State, *, default_allow: bool, trust: Trust, now: float = 0.0) -> Composed:
     """What the gateways of `trust.datacenter` serve; equal states give equal snapshots.
+
+    Intentions that have expired by `now` (seconds since 1970) are left out.
 
     Raises `SnapshotRejected` with every problem when the result is not whole, which is a bug in here.
     """
@@ -42,7 +44,7 @@ def compose(state: State, *, default_allow: bool, trust: Trust) -> Composed:
         terminating=served.terminating,
         mesh=served.mesh,
         endpoints=served.endpoints,
-        policy=policy(state, default_allow=default_allow),
+        policy=policy(state, default_allow=default_allow, now=now),
     )
     if found := problems(snapshot):
         raise SnapshotRejected(found)

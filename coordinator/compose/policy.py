@@ -6,7 +6,8 @@ Belongs here: the entry's spelling to `cluster.intentions`. Never here: what an 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cluster.intentions import Action, Intention, in_order
+from cluster.intentions import Action, Intention, in_force, in_order
+from cluster.moments import parse_moment
 from cluster.names import DEFAULT, ServiceName
 from cluster.snapshot import Policy
 from coordinator.store.state import State
@@ -15,14 +16,14 @@ from coordinator.store.tables import ENTRIES
 KIND = "service-intentions"
 
 
-def policy(state: State, *, default_allow: bool) -> Policy:
-    """All intentions of the mesh, and what holds where none matches."""
+def policy(state: State, *, default_allow: bool, now: float = 0.0) -> Policy:
+    """All intentions that hold at `now` (seconds since 1970), and what holds where none matches."""
     found = (
         intention
         for record in state.under(ENTRIES, f"{KIND}/")
         for intention in intentions_of(record.value)
     )
-    return Policy(default_allow=default_allow, intentions=in_order(found))
+    return Policy(default_allow=default_allow, intentions=in_order(in_force(found, now)))
 
 
 def intentions_of(entry: Mapping[str, Any]) -> Iterator[Intention]:
@@ -40,6 +41,7 @@ def intentions_of(entry: Mapping[str, Any]) -> Iterator[Intention]:
             permissions=tuple(source.get("Permissions") or ()),
             description=source.get("Description", ""),
             sameness_group=source.get("SamenessGroup", ""),
+            expires_at=parse_moment(source["ExpiresAt"]) if source.get("ExpiresAt") else 0.0,
         )
 
 

@@ -13,6 +13,7 @@ from cluster.errors import Problem
 
 from .intention_permissions import PERMISSION, normal_permission
 from .kind import Body, meta_rules
+from .moments import Moment
 from .report import Finding, Report
 from .scalars import MISSING, Text
 from .schema import Field, ListOf, Object, TableOf
@@ -27,6 +28,7 @@ PAIR = Object(
     Field(name="Action", shape=Text()),
     Field(name="Permissions", shape=ListOf(PERMISSION)),
     Field(name="Description", shape=Text()),
+    Field(name="ExpiresAt", shape=Moment()),
     Field(name="Meta", shape=TableOf()),
     strict=False,
 )

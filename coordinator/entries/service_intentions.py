@@ -19,6 +19,7 @@ from .intention_permissions import (
     permission_rules,
 )
 from .kind import Body, Kind, entry_shape, meta_rules, name_rules
+from .moments import Moment
 from .report import Finding
 from .scalars import EnterpriseOnly, Tenancy, Text, Whole
 from .schema import Field, ListOf, Object, TableOf
@@ -37,6 +38,7 @@ SOURCE = Object(
     Field(name="Precedence", shape=Whole()),
     Field(name="Type", shape=Text()),
     Field(name="Description", shape=Text()),
+    Field(name="ExpiresAt", shape=Moment()),
     Field(name="LegacyID", shape=Text()),
     Field(name="LegacyMeta", shape=TableOf()),
     Field(name="LegacyCreateTime", shape=Text()),

@@ -19,18 +19,19 @@ from starlette.applications import Starlette
 
 from cluster.certs import Leaf
 from cluster.process.clock import wall_clock
-from cluster.reasons import End, RevocationCause
+from cluster.reasons import End
 from worker import connection
 from worker.acceptor import Acceptor
 from worker.current import Current
 from worker.dial import Dialer
 from worker.gateways import terminating
 from worker.gateways.inbound import Inbound, World
-from worker.live import Live, revoked
+from worker.live import Live
 from worker.net.sockets import listening_socket
 from worker.node import http
 from worker.node.metrics import render
 from worker.relay.probe import announce, choose
+from worker.revocation import lapse, revoke
 from worker.settings import WorkerSettings
 from worker.sidecar import outbound
 from worker.sidecar.api import Api, ApiError
@@ -243,9 +244,8 @@ class Sidecar:
         view = inbound_view(self.config, known, self.metrics, self._contexts)
         self.known, self._client_context = known, context
         self.world.current.swap(view)
-        for entry in revoked(self.world.live, view.policy_of):
-            if entry.end(End.INTENTION_REVOKED):
-                self.metrics.revoked[RevocationCause.INTENTION].inc()
+        lapse(self.world)
+        revoke(self.world)
 
     async def _leave(self) -> None:
         """Take the registration back, so that nobody is sent to a port that is closed."""

@@ -14,6 +14,7 @@ from cluster.certs import Leaf, Root, TrustBundle
 from cluster.identity import ServiceId
 from cluster.intentions import Action, Intention
 from cluster.lookup import NameTable
+from cluster.moments import parse_moment
 from cluster.names import ServiceName, service_sni
 from cluster.routes import DEFAULT_CONNECT_TIMEOUT_SECONDS, Endpoint, GatewayKind, Listener
 from worker.sidecar.config import SidecarConfig
@@ -98,6 +99,7 @@ def _intention(found: Mapping[str, Any]) -> Intention:
         destination=ServiceName(name=found["DestinationName"]),
         action=Action(found.get("Action") or Action.DENY),
         permissions=tuple(found.get("Permissions") or ()),
+        expires_at=parse_moment(found["ExpiresAt"]) if found.get("ExpiresAt") else 0.0,
     )
 
 
@@ -141,6 +143,7 @@ def inbound_view(
         gateways={place: gateway},
         policies={service: policy},
         known_sources=frozenset(str(rule.source) for rule in known.rules),
+        next_expiry=policy.next_expiry,
     )
 
 

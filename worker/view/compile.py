@@ -5,7 +5,7 @@ deciding about a connection. What did not change is taken over: TLS contexts by 
 label.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cluster.authorize import DestinationPolicy
@@ -15,6 +15,7 @@ from cluster.identity import ServiceId
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
 from cluster.policies import RulesByDestination
+from cluster.process.clock import wall_clock
 from cluster.routes import (
     GatewayKind,
     Listener,
@@ -46,6 +47,7 @@ class Workshop:
     metrics: Metrics
     contexts: ServerContexts
     originations: Originations = field(default_factory=Originations)
+    wall_clock: Callable[[], float] = wall_clock
 
 
 def compile_view(
@@ -70,6 +72,7 @@ def compile_view(
         gateways=gateways,
         policies=compiler.policies,
         rules=compiler.rules,
+        next_expiry=compiler.rules.next_expiry,
         known_sources=_known_sources(snapshot),
         missing_leaves=frozenset(compiler.missing),
         problems=tuple(compiler.problems),
@@ -98,7 +101,7 @@ class _Compiler:
         self.leaves = leaves
         self.endpoints = {made.name: made.endpoints for made in snapshot.endpoints}
         self.ways = {made.name: Ways(made.endpoints) for made in snapshot.endpoints}
-        self.rules = RulesByDestination(snapshot.policy)
+        self.rules = RulesByDestination(snapshot.policy).at(shop.wall_clock())
         self.terminating = {gateway.name: gateway for gateway in snapshot.terminating}
         self.policies: dict[ServiceName, DestinationPolicy] = {}
         self.used: set[tuple[str, str]] = set()

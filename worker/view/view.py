@@ -3,8 +3,9 @@
 Belongs here: the frozen values that gateways read. Never here: how they are compiled.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cluster.authorize import DestinationPolicy
 from cluster.errors import Problem
@@ -69,7 +70,8 @@ class View:
 
     `gateways` is by the address and port listened on; `policies` are of every linked service, served yet or
     not, and `rules` make those of any other; `missing_leaves` are the linked services that wait for their
-    certificate, and `problems` say which of them have one that is of no use.
+    certificate, and `problems` say which of them have one that is of no use. At `next_expiry` (seconds
+    since 1970) some rule ends: then `at` is the view that holds.
     """
 
     id: SnapshotId | None = None
@@ -80,6 +82,15 @@ class View:
     known_sources: frozenset[str] = frozenset()
     missing_leaves: frozenset[ServiceName] = frozenset()
     problems: tuple[Problem, ...] = ()
+    next_expiry: float = math.inf
+
+    def at(self, now: float) -> "View":
+        """The view without the rules that have ended by `now`."""
+        policies = {name: policy.at(now) for name, policy in self.policies.items()}
+        rules = self.rules.at(now)
+        ends = min((policy.next_expiry for policy in policies.values()), default=math.inf)
+        ends = min(ends, rules.next_expiry)
+        return replace(self, policies=policies, rules=rules, next_expiry=ends)
 
     @property
     def generation(self) -> int:

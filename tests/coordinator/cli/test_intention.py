@@ -46,3 +46,25 @@ async def test_meta_is_kept(lockgate):
     await lockgate("intention", "create", "-meta", "owner=me", "-meta=team=x", "web", "billing")
     got = await lockgate("intention", "get", "web", "billing", "-format", "json")
     assert got.json["Meta"] == {"owner": "me", "team": "x"}
+
+
+async def test_an_intention_for_a_while_says_when_it_ends(lockgate, file):
+    created = await lockgate("intention", "create", "-expires-in", "2h", "web", "billing")
+    assert "(allow until 2" in created.out
+    (one,) = (await lockgate("intention", "list", "-format=json")).json
+    assert one["ExpiresAt"].endswith("Z")
+    assert f"allow until {one['ExpiresAt']}" in (await lockgate("intention", "list")).out
+    text = (
+        'Kind = "service-intentions"\nName = "old"\nSources = '
+        '[{ Name = "web", Action = "allow", ExpiresAt = "2020-01-01T01:00:00+01:00" }]\n'
+    )
+    await lockgate("config", "write", file("old.hcl", text))
+    assert "allow expired 2020-01-01T00:00:00Z" in (await lockgate("intention", "list")).out
+    assert (await lockgate("intention", "check", "web", "old", status=1)).out == "Denied\n"
+    assert (
+        "no time"
+        in (await lockgate("validate", file("x.hcl", text.replace("+01:00", "")), status=1)).err
+    )
+    for wrong in ("2", "-1h", "0s"):
+        refused = await lockgate("intention", "create", f"-expires-in={wrong}", "a", "b", status=1)
+        assert "-expires-in" in refused.err

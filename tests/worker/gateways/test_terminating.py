@@ -7,6 +7,7 @@ import socket
 import ssl
 from datetime import timedelta
 
+import msgspec
 import pytest
 import trio
 
@@ -503,6 +504,42 @@ async def test_a_caller_whose_certificate_expires_is_put_out(egress, trust, pki)
     with trio.fail_after(5):
         assert await until_end(stream) == (b"", "reset")
     await egress.node.ended("certificate_expired")
+    cause = RevocationCause.EXPIRY.value
+    assert egress.node.value("lockgate_connections_revoked_total", cause=cause) == 1
+
+
+async def test_who_was_let_in_for_a_while_is_put_out_at_its_end_without_a_coordinator(egress, web):
+    """Nothing is offered after the first snapshot."""
+    now = egress.node.world.wall_clock()
+    boxed = msgspec.structs.replace(ALLOW[0], expires_at=now + 1.5)
+    await egress.serve(rules=(boxed,))
+    egress.nursery.start_soon(sweep, egress.node.world)
+    stream = await egress.call(web)
+    await exchange(stream)
+    with trio.fail_after(5):
+        assert await until_end(stream) == (b"", "reset")
+    assert egress.node.world.wall_clock() < now + 2.0
+    await egress.node.ended("intention_revoked")
+    cause = RevocationCause.EXPIRY.value
+    assert egress.node.value("lockgate_connections_revoked_total", cause=cause) == 1
+    assert (await until_end(await egress.call(web)))[0] == b""
+    await egress.node.ended("denied")
+
+
+async def test_a_worker_that_starts_late_lets_nobody_in_by_a_rule_that_has_ended(egress, web):
+    boxed = msgspec.structs.replace(ALLOW[0], expires_at=egress.node.world.wall_clock() - 1)
+    await egress.serve(rules=(boxed,))
+    assert (await until_end(await egress.call(web)))[0] == b""
+    await egress.node.ended("denied")
+
+
+async def test_a_coordinator_whose_clock_is_ahead_withdraws_it_for_the_same_cause(egress, web):
+    boxed = msgspec.structs.replace(ALLOW[0], expires_at=egress.node.world.wall_clock() + 3)
+    await egress.serve(rules=(boxed,))
+    stream = await egress.call(web)
+    await exchange(stream)
+    await egress.decide()
+    assert await until_end(stream) == (b"", "reset")
     cause = RevocationCause.EXPIRY.value
     assert egress.node.value("lockgate_connections_revoked_total", cause=cause) == 1
 
