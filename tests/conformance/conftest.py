@@ -33,7 +33,7 @@ COVERED: dict[str, tuple[str, frozenset[str]] | None] = {
     "config_validation": None,
     "discovery_chain": None,
     "graph_validation": None,
-    "ingress_hosts": ("op", frozenset({"csr_dns_sans"})),
+    "ingress_hosts": None,
     "misc": None,
 }
 

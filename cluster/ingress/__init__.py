@@ -1,0 +1,11 @@
+"""Ingress gateways: which hosts lead to which service, and the names that a gateway answers to.
+
+Belongs here: decisions on hosts that both the coordinator and the gateways take. Never here: listeners,
+requests, or which services a gateway exposes (`coordinator.compose.ingress_links`).
+Source: Consul, "Ingress gateway configuration entry"; Envoy, virtual host domains.
+"""
+
+from .addresses import leaf_dns_sans, service_addresses, service_domains
+from .hosts import Hosts, host_patterns
+
+__all__ = ["Hosts", "host_patterns", "leaf_dns_sans", "service_addresses", "service_domains"]
