@@ -112,3 +112,17 @@ test("kv", async () => {
   assert.equal(await consul.kv.del({ key: "js/", recurse: true }), true);
   assert.equal(await consul.kv.get("js/a"), undefined);
 });
+
+// With a token that may write the service acl-web and read the keys under acl/.
+test("acl", { skip: !process.env.LOCKGATE_TOKEN }, async () => {
+  const stranger = make();
+  const port = process.env.LOCKGATE_PORT;
+  const defaults = { token: process.env.LOCKGATE_TOKEN };
+  const consul = new Consul({ host: "127.0.0.1", port, defaults });
+  await assert.rejects(stranger.agent.service.register("acl-web"), { statusCode: 403 });
+  await consul.agent.service.register("acl-web");
+  assert.ok("acl-web" in (await consul.agent.service.list()));
+  await assert.rejects(consul.kv.set("acl/b", "1"), { statusCode: 403 });
+  await assert.rejects(stranger.kv.get("acl/b"), { statusCode: 403 });
+  await consul.agent.service.deregister("acl-web");
+});
