@@ -123,7 +123,7 @@ def _pair(body: Fields, before: dict[str, Any]) -> dict[str, Any]:
         if name and namespace:
             service_name(f"{namespace}/{name}", f"{side}NS")
     pair["SourceType"] = body.text("SourceType") or "consul"
-    for field in ("Action", "Description", "Meta"):
+    for field in ("Action", "Description", "Meta", "ExpiresAt"):
         value = body.anything(field)
         if value is not None:
             pair[field] = value

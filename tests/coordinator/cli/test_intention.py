@@ -1,3 +1,6 @@
+import httpx
+
+
 async def test_create_get_list_match_delete(lockgate):
     created = await lockgate("intention", "create", "web", "billing")
     assert created.out == "Created: web => billing (allow)\n"
@@ -68,3 +71,49 @@ async def test_an_intention_for_a_while_says_when_it_ends(lockgate, file):
     for wrong in ("2", "-1h", "0s"):
         refused = await lockgate("intention", "create", f"-expires-in={wrong}", "a", "b", status=1)
         assert "-expires-in" in refused.err
+
+
+async def test_intentions_in_files_are_consuls_json(lockgate, file, alone):
+    both = [
+        file("a.json", '{"SourceName": "web", "DestinationName": "billing", "Action": "allow"}'),
+        file("b.json", '{"SourceName": "*", "DestinationName": "billing", "Action": "deny"}'),
+    ]
+    made = await lockgate("intention", "create", "-file", *both)
+    assert made.out == "Created: web => billing (allow)\nCreated: * => billing (deny)\n"
+    again = await lockgate("intention", "create", "-file", both[0], status=1)
+    assert "exists already" in again.err
+    await lockgate("intention", "create", "-file", "-replace", both[0])
+    for name, text in (("c.json", "[1]"), ("d.json", "{}"), ("e.json", "x")):
+        bad = await alone("intention", "create", "-file", file(name, text))
+        assert (bad.status, name in bad.err, bad.err.count("\n")) == (1, True, 1), bad
+
+
+async def test_an_intention_with_an_id_is_found_by_it(lockgate, admin):
+    transport = httpx.AsyncHTTPTransport(uds=admin.removeprefix("unix://"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        body = {"SourceName": "web", "DestinationName": "billing", "Action": "allow"}
+        identity = (await client.post("/v1/connect/intentions", json=body)).json()["ID"]
+    assert identity in (await lockgate("intention", "get", identity)).out
+    await lockgate("intention", "delete", identity)
+    gone = await lockgate("intention", "get", identity, status=1)
+    assert "there is no intention" in gone.err
+    assert "Invalid intention ID" in (await lockgate("intention", "get", "7", status=1)).err
+
+
+async def test_exit_statuses_are_consuls(lockgate, alone):
+    for arguments, status in (
+        (("check", "web"), 2),
+        (("check", "web", "a b*"), 2),
+        (("create", "web"), 1),
+        (("create", "-allow", "-deny", "web", "db"), 1),
+        (("get", "a", "b", "c"), 1),
+        (("get", "a", "b"), 1),
+        (("match", "-source", "-destination", "web"), 1),
+        (("match", "web*"), 1),
+        (("delete", "a", "b"), 0),
+        (("list",), 2),
+    ):
+        ended = await lockgate("intention", *arguments, status=status)
+        assert status == 0 or ended.err.count("\n") == 1, ended
+    unreachable = await alone("intention", "check", "web", "db")
+    assert (unreachable.status, "cannot reach" in unreachable.err) == (2, True)

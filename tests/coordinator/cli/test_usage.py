@@ -25,7 +25,7 @@ async def one_line(ended, text, status=1):
         (["config", "read", "-kidn", "x"], "No such option '-kidn'"),
         (["intention", "create", "-allow=maybe", "a", "b"], "-allow is true or false"),
         (["intention", "create", "-allow", "-deny", "a", "b"], "either -allow or -deny"),
-        (["intention", "create", "a"], "Missing argument 'DESTINATION'"),
+        (["intention", "create", "a"], "SOURCE and DESTINATION"),
         (["status", "--format", "xml"], "'xml' is not one of"),
         (["explain", "-source", "web"], "either -destination or -sni"),
         (["connections", "close"], "either ID"),
