@@ -22,8 +22,10 @@ from cluster.process.tether import wait_until_cut
 from cluster.snapshot import Trust
 from coordinator.acl_expiry import forget_expired
 from coordinator.api.access import Access
+from coordinator.api.serve import Tcp
 from coordinator.api.serve import serve as serve_api
 from coordinator.api.services import Services
+from coordinator.api.tls import TlsFiles
 from coordinator.ca.agent_leaves import AgentLeaves
 from coordinator.ca.authority import Authority
 from coordinator.compose import Composed, compose
@@ -125,7 +127,7 @@ class Coordinator:
                     self.services,
                     unix_path=Path(config.admin_path),
                     group=config.admin_group,
-                    tcp_address=config.http_addr,
+                    tcp=_tcp(config),
                 )
             )
             log.info(
@@ -221,6 +223,15 @@ def _node_of(wanted: Wanted, public_key: str) -> str | None:
         if record.value["public_key"] == public_key:
             return name
     return None
+
+
+def _tcp(config: CoordinatorConfig) -> Tcp:
+    """How the API is served on TCP."""
+    tls = config.http_tls
+    files = None
+    if tls is not None:
+        files = TlsFiles(cert_file=tls.cert_file, key_file=tls.key_file, ca_file=tls.ca_file)
+    return Tcp(address=config.http_addr, tls=files, loopback_only=config.loopback_only)
 
 
 async def _watch_signals(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:

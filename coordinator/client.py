@@ -4,6 +4,7 @@ Belongs here: addresses, requests, and what went wrong with one. Never here: wha
 """
 
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ class ApiRefused(LockgateError):
 
 class AddressError(LockgateError):
     """The address is none."""
+
+
+class TlsFilesError(LockgateError):
+    """A file for TLS cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +93,44 @@ def path(*segments: str) -> str:
     return "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """Files for `https`: whom to believe (empty: the host's own roots), and a certificate to show."""
+
+    ca_file: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+
+    def context(self) -> ssl.SSLContext:
+        """Raises TlsFilesError that names the file."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file or None)
+            if self.client_cert:
+                context.load_cert_chain(self.client_cert, self.client_key or None)
+        except OSError as error:
+            files = ", ".join(filter(None, (self.ca_file, self.client_cert, self.client_key)))
+            raise TlsFilesError(f"{files}: {error.strerror or error}") from None
+        return context
+
+
 @contextmanager
-def connect(address: str, token: str = "") -> Iterator[Api]:
-    """A client for `unix:///path`, `http(s)://host:port` or `host:port`. Raises AddressError."""
+def connect(address: str, token: str = "", tls: TlsOptions | None = None) -> Iterator[Api]:
+    """A client for `unix:///path`, `http(s)://host:port` or `host:port`.
+
+    Raises AddressError, TlsFilesError.
+    """
     headers = {"X-Consul-Token": token} if token else {}
     base, socket_path = _parsed(address)
     transport = httpx.HTTPTransport(uds=socket_path) if socket_path else None
+    verify = (tls or TlsOptions()).context() if base.startswith("https://") else True
     # no proxy of the environment: the address says where the coordinator is
     with httpx.Client(
-        base_url=base, transport=transport, headers=headers, timeout=_TIMEOUT, trust_env=False
+        base_url=base,
+        transport=transport,
+        headers=headers,
+        timeout=_TIMEOUT,
+        trust_env=False,
+        verify=verify,
     ) as client:
         yield Api(client, address)
 

@@ -23,6 +23,14 @@ ADMIN_ROLES = ("management", "operator", "read")
 LOG_FORMATS = ("console", "json")
 
 
+class HttpTls(msgspec.Struct, frozen=True, kw_only=True):
+    """Files of the API's certificate; with `ca_file` clients must show one that it has issued."""
+
+    cert_file: str = ""
+    key_file: str = ""
+    ca_file: str = ""
+
+
 class CoordinatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses are `host:port`, paths absolute; an empty `http_addr` keeps the API off TCP."""
 
@@ -42,6 +50,7 @@ class CoordinatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     admin_role: str = "operator"
     acl_enabled: bool = False
     acl_default_policy: str = "deny"
+    http_tls: HttpTls | None = None
     sqlite_path: str = ""
     ca_config: dict[str, Any] = {}
 
@@ -54,6 +63,15 @@ class CoordinatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     def admin_path(self) -> str:
         """The admin socket: by default in the runtime folder, `/run/lockgate/admin.sock`."""
         return self.admin_socket or f"{self.runtime_dir}/admin.sock"
+
+    @property
+    def loopback_only(self) -> str:
+        """Why the API may be served on loopback alone; empty if it may be served elsewhere too."""
+        if not self.acl_enabled:
+            return "without tokens (acl { enabled = true })"
+        if self.acl_default_policy == "allow":
+            return 'while acl.default_policy is "allow"'
+        return "" if self.http_tls else "without http_tls { cert_file key_file }"
 
     @property
     def key_file(self) -> str:
@@ -85,6 +103,9 @@ _ACL = Object(
     Field(name="enabled", shape=Flag()),
     Field(name="default_policy", shape=Text()),
 )
+_HTTP_TLS = Object(
+    *(Field(name=name, shape=Text()) for name in ("cert_file", "key_file", "ca_file"))
+)
 _STORE = Object(
     Field(name="sqlite", shape=Object(Field(name="path", shape=Text()))),
     Field(name="etcd", shape=Opaque()),
@@ -94,7 +115,8 @@ _SHAPE = Object(
     Field(name="connect", shape=_CONNECT),
     Field(name="acl", shape=_ACL),
     Field(name="store", shape=_STORE),
-    *(Field(name=name, shape=Opaque()) for name in ("http_tls", "limits")),
+    Field(name="http_tls", shape=_HTTP_TLS),
+    Field(name="limits", shape=Opaque()),
 )
 
 _DATACENTER = re.compile(r"[a-z0-9_-]{1,63}")  # it is a label of server names, as in Consul
@@ -127,6 +149,7 @@ def _decode(file: str, node: Node) -> CoordinatorConfig:
         sqlite_path=_below(values, "store", "sqlite").get("path", ""),
         acl_enabled=_below(values, "acl").get("enabled", False),
         acl_default_policy=_below(values, "acl").get("default_policy") or "deny",
+        http_tls=HttpTls(**tls) if (tls := _below(values, "http_tls")) else None,
         ca_config=_below(values, "connect").get("ca_config") or {},
     )
 
@@ -146,6 +169,7 @@ def _problems(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _name_problems(values)
     yield from _path_problems(values)
     yield from _address_problems(values)
+    yield from _tls_problems(_below(values, "http_tls"))
     yield from _not_yet(values)
     policy = _below(values, "acl").get("default_policy", "")
     if policy not in ("", "allow", "deny"):
@@ -187,11 +211,19 @@ def _is_address(text: str) -> bool:
     return bool(host) and digits and int(port) < 65536
 
 
+def _tls_problems(tls: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in ("cert_file", "key_file"):
+        if tls and not tls.get(name):
+            yield f"http_tls.{name}", "is required"
+    for name, path in tls.items():
+        if path and not path.startswith("/"):
+            yield f"http_tls.{name}", f"expected an absolute path, found {path[:80]!r}"
+
+
 def _not_yet(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Keys of the contract that this version does not act on: silence would be a lie."""
-    for name in ("http_tls", "limits"):
-        if values.get(name):
-            yield name, "not supported yet"
+    if values.get("limits"):
+        yield "limits", "not supported yet"
     if "etcd" in _below(values, "store"):
         yield "store.etcd", "not supported yet"
 

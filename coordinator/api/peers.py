@@ -1,4 +1,4 @@
-"""Who may speak on the admin socket, and which Host a request over loopback may name.
+"""Who may speak on the admin socket, and which Host a request over loopback may name without a token.
 
 Belongs here: the decision, from the credentials that the kernel tells of a peer. Never here: tokens.
 
@@ -92,9 +92,10 @@ def _user(uid: int) -> str:
 class Guarded:
     """An application that only answers whom it should: by the peer's credentials, or by the Host header."""
 
-    def __init__(self, app: ASGIApp, *, admin_gid: int | None) -> None:
+    def __init__(self, app: ASGIApp, *, admin_gid: int | None, with_tokens: bool = False) -> None:
         self._app = app
         self._admin_gid = admin_gid
+        self._with_tokens = with_tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (refusal := self._refusal(scope)):
@@ -108,6 +109,8 @@ class Guarded:
             if may_speak(peer, admin_gid=self._admin_gid):
                 return ""
             return f"Permission denied: user {peer.uid} is not in the admin group"
+        if self._with_tokens:
+            return ""  # a page that reaches us through a browser has no token to show
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
         return "" if host_is_local(host) else f"Permission denied: Host {host[:100]!r} is not local"
 

@@ -10,6 +10,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +31,7 @@ from .app import make_app
 from .peers import UCRED, Guarded, Peer, group_id, peer_of
 from .services import Services
 from .sockets import UnixSocket, bind_tcp, bind_unix
+from .tls import ServerTls, TlsFiles, certificate_name
 
 log = structlog.get_logger()
 
@@ -37,10 +39,19 @@ _KEEP_ALIVE_SECONDS = 120.0
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the API is served: `unix:///path`, and `http://host:port` or empty."""
+    """Where the API is served: `unix:///path`, and `http(s)://host:port` or empty."""
 
     unix: str
     http: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tcp:
+    """How the API is served on TCP; `loopback_only` says why nowhere else, if so."""
+
+    address: str = ""
+    tls: TlsFiles | None = None
+    loopback_only: str = "without tokens"
 
 
 async def serve(
@@ -48,28 +59,40 @@ async def serve(
     *,
     unix_path: Path,
     group: str = "",
-    tcp_address: str = "",
+    tcp: Tcp | None = None,
     task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; the socket's file is gone then. Raises ConfigError before it has started."""
     gid = _group(group)
-    app = Guarded(make_app(services), admin_gid=gid)
-    with _listening(unix_path, gid, tcp_address) as (unix, tcp):
-        listeners = [_listener(one) for one in (unix.listening, tcp) if one is not None]
-        task_status.started(Bound(unix=f"unix://{unix.path}", http=_url(tcp) if tcp else ""))
-        await trio.serve_listeners(partial(_connection, app), listeners)
+    tcp = tcp or Tcp()
+    tls = ServerTls(tcp.tls) if tcp.address and tcp.tls else None
+    app = Guarded(make_app(services), admin_gid=gid, with_tokens=services.access.enabled)
+    with _listening(unix_path, gid, tcp) as (unix, bound):
+        listeners = [_listener(one) for one in (unix.listening, bound) if one is not None]
+        http = _url(bound, "https" if tls else "http") if bound else ""
+        task_status.started(Bound(unix=f"unix://{unix.path}", http=http))
+        await trio.serve_listeners(partial(_connection, app, tls), listeners)
 
 
-async def _connection(app: ASGIApp, stream: trio.SocketStream) -> None:
+async def _connection(app: ASGIApp, tls: ServerTls | None, stream: trio.SocketStream) -> None:
     """One connection, until its end. A bug in it is this connection's worth, not the server's."""
     try:
-        wrapped = ASGIWrapper(cast("ASGIFramework", app))
-        state = {"peer": _peer(stream)}
-        server = TCPServer(wrapped, _config(), WorkerContext(None), state, cast("Any", stream))
-        await server.run()
+        peer = _peer(stream)
+        if tls is None or peer is not None:
+            await _speak(app, stream, {"peer": peer})
+            return
+        secure = await tls.handshake(stream)
+        await _speak(app, secure, {"peer": None, "certificate": certificate_name(secure)})
+    except (trio.BrokenResourceError, trio.TooSlowError):
+        await trio.aclose_forcefully(stream)  # the handshake failed: the client's matter
     except Exception:
         log.exception("a bug ended this connection to the API")
         await trio.aclose_forcefully(stream)
+
+
+async def _speak(app: ASGIApp, stream: Any, state: dict[str, Any]) -> None:
+    wrapped = ASGIWrapper(cast("ASGIFramework", app))
+    await TCPServer(wrapped, _config(), WorkerContext(None), state, stream).run()
 
 
 def _peer(stream: trio.SocketStream) -> Peer | None:
@@ -81,16 +104,16 @@ def _peer(stream: trio.SocketStream) -> Peer | None:
 
 @contextmanager
 def _listening(
-    path: Path, gid: int | None, tcp_address: str
+    path: Path, gid: int | None, tcp: Tcp
 ) -> Iterator[tuple[UnixSocket, socket.socket | None]]:
     unix = bind_unix(path, gid)
     try:
-        tcp = bind_tcp(tcp_address) if tcp_address else None
+        bound = bind_tcp(tcp.address, loopback_only=tcp.loopback_only) if tcp.address else None
         try:
-            yield unix, tcp
+            yield unix, bound
         finally:
-            if tcp is not None:
-                tcp.close()
+            if bound is not None:
+                bound.close()
     finally:
         unix.unlink()
         unix.listening.close()
@@ -108,9 +131,9 @@ def _config() -> Config:
     return config
 
 
-def _url(listening: socket.socket) -> str:
+def _url(listening: socket.socket, scheme: str) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _group(name: str) -> int | None:

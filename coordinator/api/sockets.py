@@ -1,4 +1,4 @@
-"""The listening sockets of the API: a unix socket for its owner and group, TCP on loopback.
+"""The listening sockets of the API: a unix socket for its owner and group, and TCP.
 
 Belongs here: making them, and leaving no file behind. Never here: what is said over them.
 """
@@ -55,9 +55,12 @@ def bind_unix(path: Path, gid: int | None) -> UnixSocket:
         raise
 
 
-def bind_tcp(address: str) -> socket.socket:
-    """Listen on `host:port` of loopback; port 0 is any. Raises ConfigError."""
-    host, port = _split(address)
+def bind_tcp(address: str, *, loopback_only: str = "") -> socket.socket:
+    """Listen on an IP and a port; port 0 is any. `loopback_only` says why no other may be had, if so.
+
+    Raises ConfigError.
+    """
+    host, port = _split(address, loopback_only)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -70,22 +73,27 @@ def bind_tcp(address: str) -> socket.socket:
         raise _problem(f"HTTP address {address}: {error.strerror or error}") from error
 
 
-def _split(address: str) -> tuple[str, int]:
-    """An IP of loopback and a port. Raises ConfigError that says why no other may be had."""
-    text = address.removeprefix("http://").rstrip("/")
+def _split(address: str, loopback_only: str) -> tuple[str, int]:
+    text = address.removeprefix("http://").removeprefix("https://").rstrip("/")
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise _problem(f"HTTP address {address!r} is not HOST:PORT")
     host = host.removeprefix("[").removesuffix("]")
     host = "127.0.0.1" if host == "localhost" else host
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        message = f"HTTP address {address!r}: without tokens the API is only served on loopback"
+    ip = _ip(host)
+    if loopback_only and not (ip and ip.is_loopback):
+        message = f"HTTP address {address!r}: {loopback_only} the API is only served on loopback"
         raise _problem(f"{message}, 127.0.0.1 or [::1]")
+    if ip is None:
+        raise _problem(f"HTTP address {address!r}: {host[:80]!r} is no IP address")
     return host, int(port)
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _remove_stale(path: Path) -> None:

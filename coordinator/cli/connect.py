@@ -82,6 +82,8 @@ def proxy(settings: Settings, /, upstream: tuple[str, ...], **options: str) -> N
 
     if settings.secret:  # not on a command line, where everybody on the host could read it
         os.environ["LOCKGATE_HTTP_TOKEN"] = settings.secret
+    if settings.tls.ca_file:
+        os.environ["LOCKGATE_CACERT"] = settings.tls.ca_file
     arguments = [f"--http-addr={full_address(settings.address)}"]
     arguments += [f"--upstream={one}" for one in upstream]
     arguments += [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value]

@@ -19,6 +19,7 @@ from .settings import Settings
 
 _HERE = "coordinator.cli"
 _COMMANDS = {
+    "acl": f"{_HERE}.acl:acl",
     "catalog": f"{_HERE}.catalog:catalog",
     "config": f"{_HERE}.config:config",
     "connect": f"{_HERE}.connect:connect",

@@ -12,9 +12,20 @@ from typing import Any
 
 import click
 
-from coordinator.client import DEFAULT_ADDRESS, Api, connect
+from cluster.errors import LockgateError
+from coordinator.client import DEFAULT_ADDRESS, Api, TlsOptions, connect
 
 FORMATS = ("table", "json")
+_FILES = (
+    ("token-file", "HTTP_TOKEN_FILE", "A file whose first line is the token"),
+    ("ca-file", "CACERT", "Whom to believe over https"),
+    ("client-cert", "CLIENT_CERT", "The certificate to show over https"),
+    ("client-key", "CLIENT_KEY", "Its key"),
+)
+
+
+class TokenFileError(LockgateError):
+    """The token's file cannot be read."""
 
 
 @dataclass(slots=True)
@@ -23,6 +34,10 @@ class Settings:
 
     http_addr: str = ""
     token: str = ""
+    token_file: str = ""
+    ca_file: str = ""
+    client_cert: str = ""
+    client_key: str = ""
     format: str = "table"
 
     @property
@@ -31,7 +46,19 @@ class Settings:
 
     @property
     def secret(self) -> str:
-        return self.token or _environment("HTTP_TOKEN")
+        """The token; given on the command line, then the file, then the environment, as Consul's."""
+        if self.token:
+            return self.token
+        file = self.token_file or _environment("HTTP_TOKEN_FILE")
+        return _first_line(file) if file else _environment("HTTP_TOKEN")
+
+    @property
+    def tls(self) -> TlsOptions:
+        return TlsOptions(
+            ca_file=self.ca_file or _environment("CACERT"),
+            client_cert=self.client_cert or _environment("CLIENT_CERT"),
+            client_key=self.client_key or _environment("CLIENT_KEY"),
+        )
 
     @property
     def is_json(self) -> bool:
@@ -40,7 +67,7 @@ class Settings:
     @contextmanager
     def api(self) -> Iterator[Api]:
         """The coordinator's API. Raises what `coordinator.client` raises."""
-        with connect(self.address, self.secret) as api:
+        with connect(self.address, self.secret, self.tls) as api:
             yield api
 
 
@@ -61,6 +88,7 @@ def global_options() -> list[click.Parameter]:
             callback=_remember,
             help="The token to show to it [env LOCKGATE_HTTP_TOKEN, CONSUL_HTTP_TOKEN]",
         ),
+        *(_file_option(*option) for option in _FILES),
         click.Option(
             ["-format", "--format"],
             type=click.Choice(FORMATS),
@@ -75,6 +103,26 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
     settings = context.find_root().ensure_object(Settings)
     if value is not None and parameter.name is not None:
         setattr(settings, parameter.name, value)
+
+
+def _file_option(name: str, variable: str, text: str) -> click.Option:
+    return click.Option(
+        [f"-{name}", f"--{name}"],
+        metavar="FILE",
+        expose_value=False,
+        callback=_remember,
+        help=f"{text} [env LOCKGATE_{variable}, CONSUL_{variable}]",
+    )
+
+
+def _first_line(file: str) -> str:
+    """The token in a file. Raises TokenFileError."""
+    try:
+        with open(file, encoding="utf-8") as opened:
+            return opened.readline().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        raise TokenFileError(f"token file {file}: {reason}") from None
 
 
 def _environment(name: str) -> str:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cluster.errors import ConfigError
-from coordinator.config import CoordinatorConfig, parse_config
+from coordinator.config import CoordinatorConfig, HttpTls, parse_config
 
 FULL = """
 datacenter = "DC2"
@@ -27,6 +27,11 @@ connect {
   ca_config { leaf_cert_ttl = "24h" }
 }
 acl { enabled = true, default_policy = "allow" }
+http_tls {
+  cert_file = "/c.pem"
+  key_file = "/k.pem"
+  ca_file = "/ca.pem"
+}
 admin_role = "read"
 store { sqlite { path = "/srv/lockgate/x.db" } }
 """
@@ -47,6 +52,7 @@ READ = CoordinatorConfig(
     sqlite_path="/srv/lockgate/x.db",
     acl_enabled=True,
     acl_default_policy="allow",
+    http_tls=HttpTls(cert_file="/c.pem", key_file="/k.pem", ca_file="/ca.pem"),
     admin_role="read",
     ca_config={"leaf_cert_ttl": "24h"},
 )
@@ -69,9 +75,11 @@ def test_every_key_in_json():
         **{
             name: getattr(READ, name)
             for name in READ.__struct_fields__
-            if name not in ("sqlite_path", "ca_config", "acl_enabled", "acl_default_policy")
+            if name
+            not in ("sqlite_path", "ca_config", "acl_enabled", "acl_default_policy", "http_tls")
         },
         "connect": {"ca_config": {"leaf_cert_ttl": "24h"}},
+        "http_tls": {"cert_file": "/c.pem", "key_file": "/k.pem", "ca_file": "/ca.pem"},
         "acl": {"enabled": True, "default_policy": "allow"},
         "store": {"sqlite": {"path": "/srv/lockgate/x.db"}},
     }
@@ -123,7 +131,11 @@ def test_the_admin_socket_lies_in_the_runtime_folder_unless_it_says_where():
         ('http_addr = ["h:1"]', "1 http_addr: expected a string, found a list"),
         ("bogus = 1", "1 bogus: unknown field bogus"),
         ('datacentre = "x"', "1 datacentre: unknown field datacentre, did you mean datacenter?"),
-        ('http_tls { cert_file = "x" }', "1 http_tls: not supported yet"),
+        ('http_tls { cert_file = "/x" }', "1 http_tls.key_file: is required"),
+        (
+            'http_tls { cert_file = "x" key_file = "/k" }',
+            "1 http_tls.cert_file: expected an absolute path, found 'x'",
+        ),
         ("limits { x = 1 }", "1 limits: not supported yet"),
         ('acl { default_policy = "no" }', "1 acl.default_policy: 'no' is not one of allow, deny"),
         ('admin_role = "x"', "1 admin_role: 'x' is not one of management, operator, read"),
@@ -166,3 +178,25 @@ def test_a_private_key_is_in_no_problem():
     (found,) = problems(text)
     assert "SECRET" not in found
     assert "PrivateKey" in found
+
+
+TLS = 'http_tls { cert_file = "/c" key_file = "/k" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "without tokens"),
+        (TLS, "without tokens"),
+        ("acl { enabled = true }", "without http_tls"),
+        (
+            TLS + 'acl { enabled = true default_policy = "allow" }',
+            'while acl.default_policy is "al',
+        ),
+        (TLS + "acl { enabled = true }", ""),
+    ],
+)
+def test_beyond_loopback_the_api_needs_tls_and_tokens(text, why):
+    found = parse_config("c.hcl", text).loopback_only
+    assert found.startswith(why)
+    assert bool(found) is bool(why)

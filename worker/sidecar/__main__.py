@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
 
 async def _run(config: SidecarConfig) -> None:
     token = os.environ.get("LOCKGATE_HTTP_TOKEN") or os.environ.get("CONSUL_HTTP_TOKEN", "")
-    async with open_api(config.api, token) as api:
+    ca_file = os.environ.get("LOCKGATE_CACERT") or os.environ.get("CONSUL_CACERT", "")
+    async with open_api(config.api, token, ca_file) as api:
         await Sidecar(config, api).run()
 
 

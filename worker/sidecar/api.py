@@ -3,6 +3,7 @@
 Belongs here: requests, blocking queries, and what is tried again. Never here: what the answers mean.
 """
 
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import httpx
 import structlog
 import trio
 
-from cluster.errors import LockgateError
+from cluster.errors import ConfigError, LockgateError, Problem
 
 log = structlog.get_logger()
 
@@ -90,14 +91,29 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(address: str, token: str) -> AsyncIterator[Api]:
-    """A client for `unix:///path` or `http(s)://host:port`."""
+async def open_api(address: str, token: str, ca_file: str = "") -> AsyncIterator[Api]:
+    """A client for `unix:///path` or `http(s)://host:port`, believing `ca_file` or the host's own roots.
+
+    Raises ConfigError for a file that holds no certificate.
+    """
     headers = {"X-Consul-Token": token} if token else {}
     transport, base = None, address
     if address.startswith("unix://"):
         transport = httpx.AsyncHTTPTransport(uds=address.removeprefix("unix://"))
         base = "http://coordinator"
     async with httpx.AsyncClient(
-        transport=transport, base_url=base, headers=headers, timeout=_REQUEST_TIMEOUT_SECONDS
+        transport=transport,
+        base_url=base,
+        headers=headers,
+        timeout=_REQUEST_TIMEOUT_SECONDS,
+        verify=_context(ca_file) if ca_file else True,
     ) as client:
         yield Api(client, address)
+
+
+def _context(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        problem = Problem(file=ca_file, message=error.strerror or str(error))
+        raise ConfigError((problem,)) from None

@@ -12,7 +12,7 @@ import trio
 
 from cluster.errors import ConfigError
 from coordinator.api.peers import Peer, host_is_local, may_speak
-from coordinator.api.serve import serve
+from coordinator.api.serve import Tcp, serve
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ async def test_curl_speaks_to_it(start, path):
 
 
 async def test_tcp_answers_on_loopback(start):
-    bound = await start(tcp_address="127.0.0.1:0")
+    bound = await start(tcp=Tcp(address="127.0.0.1:0"))
     async with httpx.AsyncClient(base_url=bound.http) as client:
         assert (await client.get("/v1/status/leader")).json() == "10.0.0.5:7400"
         rebound = await client.get("/v1/status/leader", headers={"Host": "evil.example"})
@@ -64,7 +64,7 @@ async def test_tcp_answers_on_loopback(start):
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", ":0", "10.1.2.3:80", "example.com:80"])
 async def test_tcp_elsewhere_is_refused_and_leaves_nothing(services, path, address):
     with pytest.raises(ConfigError, match="only served on loopback"), trio.fail_after(5):
-        await serve(services, unix_path=path, tcp_address=address)
+        await serve(services, unix_path=path, tcp=Tcp(address=address))
     assert not path.exists()
 
 
@@ -72,7 +72,7 @@ async def test_a_taken_port_is_refused_by_name(services, path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigError, match=f"{address}: Address already in use"):
-            await serve(services, unix_path=path, tcp_address=address)
+            await serve(services, unix_path=path, tcp=Tcp(address=address))
 
 
 async def test_the_file_is_gone_at_the_end(services, path, nursery):
