@@ -101,7 +101,7 @@ class RelayLimits:
 
     `buffer_bytes` is how much of one direction may wait in this process. An engine that moves bytes
     through kernel pipes may let `pipe_bytes` wait there instead, in a bounded number of pipes; below
-    `buffer_bytes` it uses none.
+    `buffer_bytes` it uses none. The same holds for bulk that it reads in large pieces.
     """
 
     idle_timeout_seconds: float | None = None

@@ -1,10 +1,13 @@
 """What OpenSSL does of its own accord during a flow, with OpenSSL's own tools as the peer."""
 
+import fcntl
 import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
+import termios
 from contextlib import asynccontextmanager
 
 import pytest
@@ -19,6 +22,7 @@ from tests.contracts.relay_wire import (
     receive_exactly,
     tcp_pair,
 )
+from tests.fakes.rig import eventually
 from tests.worker.relay.launching import NO_LIMITS, PATIENCE_SECONDS
 from worker.net.sockets import listening_socket
 from worker.relay.engine import Flow
@@ -95,18 +99,21 @@ async def openssl(*arguments):
 class Carried:
     """A flow of one TLS leg to the tool and one plain leg to the test."""
 
-    def __init__(self):
+    def __init__(self, begin=None):
         self.flow, self.end, self.over = Flow(), None, trio.Event()
+        self._begin = begin
 
     async def run(self, engine, client, upstream):
+        if self._begin is not None:
+            await self._begin.wait()
         self.end = await engine.run(client, upstream, self.flow, NO_LIMITS)
         self.over.set()
 
 
 @asynccontextmanager
-async def from_s_client(engine, files, *options):
-    """The tool is the client: (tool, plain upstream peer, Carried)."""
-    made, carried = certificates(), Carried()
+async def from_s_client(engine, files, *options, begin=None):
+    """The tool is the client: (tool, plain upstream peer, Carried), which waits for the event `begin`."""
+    made, carried = certificates(), Carried(begin)
     context = server_context(made.chain, made.key, [made.root], check_peer=lambda uris: None)
     with listening_socket("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
@@ -137,6 +144,27 @@ async def test_a_key_update_of_the_peer_goes_unnoticed(engine, files, command):
             await peer.send(b"answer %d\n" % number * 5000)
             await tool.says(b"(answer %d\n){5000}" % number)
         assert not carried.over.is_set()
+
+
+@pytest.mark.parametrize("command", [b"k", b"K"])
+async def test_a_key_update_amid_bulk_goes_unnoticed(engine, files, command):
+    """All is there before it is read, so it is read in large pieces (`test_native_bulk`)."""
+    begin, lines = trio.Event(), b"0123456789 is a line\n" * 10_000
+    async with from_s_client(engine, files, "-tls1_3", begin=begin) as (tool, peer, carried):
+        await tool.type(lines[:-1])
+        await eventually(lambda: unread(tool.process.stdin) == 0)
+        await tool.type(command)
+        await tool.says(b"KEYUPDATE")
+        await tool.type(lines[:-1])
+        begin.set()
+        assert await receive_exactly(peer, 2 * len(lines)) == 2 * lines
+        await peer.send(b"answer\n" * 5000)
+        await tool.says(b"(answer\n){5000}")
+        assert not carried.over.is_set()
+
+
+def unread(pipe):
+    return struct.unpack("i", fcntl.ioctl(pipe.fileno(), termios.FIONREAD, bytes(4)))[0]
 
 
 async def test_renegotiation_is_refused(engine, files):

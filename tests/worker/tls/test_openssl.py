@@ -18,6 +18,14 @@ NEEDED = (
     "SSL_do_handshake",
     "ERR_clear_error",
     "ERR_peek_error",
+    "SSL_set_bio",
+    "SSL_set_fd",
+    "BIO_s_mem",
+    "BIO_new",
+    "BIO_new_mem_buf",
+    "BIO_set_mem_eof_return",
+    "BIO_get_mem_data",
+    "BIO_free",
 )
 
 

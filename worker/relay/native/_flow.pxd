@@ -5,7 +5,8 @@ or Python objects.
 
 A direction reads only when nothing of it is pending, so at most `buffer_bytes` of it wait in memory,
 and a flow that waits for its peers holds no buffer at all. What a side does not take at once is copied
-out of the loop's scratch buffer. Between bare sockets, a direction that has much to move goes through a
+out of the loop's scratch buffer. TLS bulk is read in larger pieces (`_bulk`), of which so few may wait at
+once that it hardly counts. Between bare sockets, a direction that has much to move goes through a
 kernel pipe instead (`_pipes`), where nothing is copied; a trickle goes back to being copied.
 
 The endings are those of `worker.relay.engine`: a side that could not be written to is remembered as
@@ -18,6 +19,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from worker.relay.native._bulk cimport UNREAD, Bulk, bulk_read
 from worker.relay.native._kernel cimport count_up
 from worker.relay.native._pipes cimport (
     SPLICE_F_MOVE,
@@ -35,6 +37,7 @@ from worker.relay.native._side cimport (
     LOST,
     NOTHING,
     READABLE,
+    RECORD,
     WRITABLE,
     Side,
     Tls,
@@ -78,6 +81,7 @@ cdef struct Lane:
     Pipe pipe
     uint8_t state
     uint8_t bulk       # it goes through a pipe, uncopied
+    uint8_t wholesale  # its source, in TLS, is read in large pieces
 
 
 cdef struct Flow:
@@ -121,8 +125,10 @@ cdef struct Flow:
 cdef struct Tools:
     Tls tls
     Pipes pipes
+    Bulk bulk
     char *scratch
     uint32_t scratch_bytes
+    uint32_t hoards    # how many directions hold more than `buffer_bytes`
     int64_t now
 
 
@@ -130,6 +136,12 @@ cdef struct Tools:
 cdef enum:
     CHUNK_COST = 4096
     WORTH_A_PIPE = 16_384  # a direction that has so much at once goes through a pipe
+
+# How much is read at once: three TLS records. Loopback takes up to 65,483 bytes as one segment, and what is
+# a little more as two, of which the second is tiny: so four records were slower than three, measured.
+cdef enum:
+    READ_BYTES = 49_152
+    MOST_HOARDS = 64
 
 
 cdef inline bint flow_move(Flow *flow, Tools *tools, int turn_bytes) noexcept nogil:
@@ -168,13 +180,22 @@ cdef inline bint _uncross(Flow *flow) noexcept nogil:
 
 
 cdef inline void flow_free_pending(Flow *flow, Tools *tools) noexcept nogil:
-    _drop_pending(&flow.lanes[CLIENT], tools)
-    _drop_pending(&flow.lanes[UPSTREAM], tools)
+    _drop_pending(flow, &flow.lanes[CLIENT], tools)
+    _drop_pending(flow, &flow.lanes[UPSTREAM], tools)
 
 
-cdef inline void _drop_pending(Lane *lane, Tools *tools) noexcept nogil:
+cdef inline bint _is_hoard(Flow *flow, Lane *lane) noexcept nogil:
+    return lane.pending != NULL and lane.length > flow.buffer_bytes
+
+
+cdef inline void _free_pending(Flow *flow, Lane *lane, Tools *tools) noexcept nogil:
+    tools.hoards -= _is_hoard(flow, lane)
     free(lane.pending)
     lane.pending = NULL
+
+
+cdef inline void _drop_pending(Flow *flow, Lane *lane, Tools *tools) noexcept nogil:
+    _free_pending(flow, lane, tools)
     pipe_discard(&tools.pipes, &lane.pipe)
     lane.piped = 0
 
@@ -199,10 +220,16 @@ cdef inline bint _carry(Flow *flow, int source, Tools *tools, int *left) noexcep
 
 cdef inline bint _receive(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
     cdef Lane *lane = &flow.lanes[source]
-    cdef int room = <int>min(flow.buffer_bytes, tools.scratch_bytes)
-    cdef int count = side_read(&flow.sides[source], &tools.tls, tools.scratch, room)
+    cdef Side *side = &flow.sides[source]
+    cdef int room = <int>min(min(flow.buffer_bytes, tools.scratch_bytes), <uint32_t>READ_BYTES)
+    cdef int count = UNREAD
+    if lane.wholesale and tools.hoards < MOST_HOARDS:
+        count = bulk_read(side, &tools.tls, &tools.bulk, tools.scratch, <int>tools.scratch_bytes)
+    if count == UNREAD:
+        count = side_read(side, &tools.tls, tools.scratch, room)
     if count > 0:
-        lane.bulk = count == room and flow.pipe_bytes > 0 and _are_bare(flow)
+        lane.bulk = count >= room and flow.pipe_bytes > 0 and _are_bare(flow)
+        lane.wholesale = count >= (RECORD if lane.wholesale else room) and flow.pipe_bytes >= tools.scratch_bytes and side.ssl != NULL
         _offer(flow, source, tools, count, left)
     elif count == ENDED:
         lane.state = ENDING
@@ -234,6 +261,7 @@ cdef inline void _offer(Flow *flow, int source, Tools *tools, int count, int *le
         memcpy(lane.pending, tools.scratch + taken, count - taken)
         lane.start = 0
         lane.length = count - taken
+        tools.hoards += _is_hoard(flow, lane)
 
 
 cdef inline bint _send_pending(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
@@ -252,8 +280,7 @@ cdef inline bint _send_pending(Flow *flow, int source, Tools *tools, int *left) 
     left[0] -= taken + CHUNK_COST
     lane.start += <uint32_t>taken
     if lane.start == lane.length:
-        free(lane.pending)
-        lane.pending = NULL
+        _free_pending(flow, lane, tools)
     return True
 
 
@@ -334,7 +361,7 @@ cdef inline bint _says_closing(Flow *flow, int source) noexcept nogil:
 
 cdef inline void _cannot_send(Flow *flow, int source, Tools *tools) noexcept nogil:
     """This direction is over; the other one may still hold what the lost sink said before."""
-    _drop_pending(&flow.lanes[source], tools)
+    _drop_pending(flow, &flow.lanes[source], tools)
     flow.lanes[source].state = OVER
     if not flow.lost:
         flow.lost = <uint8_t>(2 - source)

@@ -11,6 +11,19 @@ from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 
+from worker.relay.native._bulk cimport (
+    BioFree,
+    BioHeld,
+    BioMethod,
+    BioNew,
+    BioNewOver,
+    BioSetEof,
+    Bulk,
+    SslSetBio,
+    SslSetFd,
+    bulk_close,
+    bulk_open,
+)
 from worker.relay.native._flow cimport CLIENT, DIAL_FAILED, UPSTREAM, Flow
 from worker.relay.native._kernel cimport (
     EFD_CLOEXEC,
@@ -95,7 +108,7 @@ cdef class Loop:
     """One relay loop. Everything but its thread is called by one Python thread.
 
     `tls` maps names of OpenSSL functions to their addresses, as ints, or is empty: then no flow may
-    have a TLS side. `options` are set on each socket that is dialled from, as (level, name, value),
+    have a TLS side; without `SSL_set_bio` none is read in large pieces. `options` are set on each socket that is dialled from, as (level, name, value),
     and `late_options` on both sides of a dialled flow that has lived for `late_ns`, unless that is 0.
     `bounds` are those of the histograms of set-up times, in seconds. `ports` are the first and the last
     that the kernel chooses from for a socket that dials. Raises OSError and MemoryError.
@@ -151,6 +164,8 @@ cdef class Loop:
             self.state.tools.tls.shutdown = <SslCall><uintptr_t>tls["SSL_shutdown"]
             self.state.tools.tls.get_error = <SslJudge><uintptr_t>tls["SSL_get_error"]
             self.state.tools.tls.clear_errors = <SslClear><uintptr_t>tls["ERR_clear_error"]
+        if "SSL_set_bio" in tls:
+            _learn_bulk(&self.state.tools.bulk, tls, <int>self.state.tools.scratch_bytes)
         return 0
 
     def __dealloc__(self):
@@ -162,6 +177,7 @@ cdef class Loop:
                 close(fd)
         heap_free(&self.state.heap)
         pipes_close(&self.state.tools.pipes)
+        bulk_close(&self.state.tools.bulk)
         free(self.state.tools.scratch)
         pthread_mutex_destroy(&self.state.mutex)
         free(self.state)
@@ -304,6 +320,20 @@ cdef class Loop:
         cdef int at
         counts = [counted(&times.counts[at]) for at in range(self.state.bounds_count + 1)]
         return counts, counted(&times.total) / 1e9
+
+
+cdef int _learn_bulk(Bulk *bulk, dict tls, int most) except -1:
+    bulk.set_bio = <SslSetBio><uintptr_t>tls["SSL_set_bio"]
+    bulk.set_fd = <SslSetFd><uintptr_t>tls["SSL_set_fd"]
+    bulk.memory = <BioMethod><uintptr_t>tls["BIO_s_mem"]
+    bulk.new_bio = <BioNew><uintptr_t>tls["BIO_new"]
+    bulk.new_over = <BioNewOver><uintptr_t>tls["BIO_new_mem_buf"]
+    bulk.set_eof = <BioSetEof><uintptr_t>tls["BIO_set_mem_eof_return"]
+    bulk.held = <BioHeld><uintptr_t>tls["BIO_get_mem_data"]
+    bulk.free_bio = <BioFree><uintptr_t>tls["BIO_free"]
+    if not bulk_open(bulk, most):
+        raise MemoryError
+    return 0
 
 
 cdef int _learn_options(Options *into, tuple options) except -1:

@@ -162,9 +162,18 @@ cdef inline int _write_plain(Side *side, const char *data, int size) noexcept no
 
 cdef inline int _read_tls(Side *side, Tls *tls, char *into, int size) noexcept nogil:
     """Record after record until `into` is full or OpenSSL has no more: nobody else can tell what it holds."""
-    cdef int count, got = 0
+    cdef int got
     if side.after != BLOCKED:
         return side.after
+    got = side_decrypt(side, tls, into, size)
+    if got > 0 and side.write_waits == READABLE:
+        side.write_waits = NOTHING
+    return got
+
+
+cdef inline int side_decrypt(Side *side, Tls *tls, char *into, int size) noexcept nogil:
+    """The TLS read itself; what came behind the bytes is noted in `side.after`."""
+    cdef int count, got = 0
     while got < size:
         tls.clear_errors()
         count = tls.read(side.ssl, into + got, size - got)
@@ -175,8 +184,6 @@ cdef inline int _read_tls(Side *side, Tls *tls, char *into, int size) noexcept n
             side.after = count
             break
         got += count
-    if side.write_waits == READABLE:
-        side.write_waits = NOTHING
     return got
 
 
