@@ -57,8 +57,11 @@ Node: TypeAlias = Value | Items | Table
 
 
 def fold(key: str) -> str:
-    """The key as it is compared: `path_exact`, `PathExact` and `pathExact` are one name."""
-    return key.replace("_", "").casefold()
+    """The key as it is compared: `path_exact`, `PathExact` and `pathExact` are one name.
+
+    As Go folds: the long s is an s and the Kelvin sign a k, but ß is no ss.
+    """
+    return key.replace("_", "").lower().replace("ſ", "s")
 
 
 def plain(node: Node) -> Any:

@@ -30,7 +30,8 @@ async def read_object(request: Request) -> dict[str, Any]:
         reason = "the body is empty" if not content.strip() else str(error)
         raise ApiError(400, f"Request decode failed: {reason}") from None
     if not isinstance(value, dict):
-        found = {list: "a list", str: "a string", type(None): "null"}.get(type(value), "a number")
+        kinds = {list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+        found = kinds.get(type(value), "a number")
         raise ApiError(400, f"Request decode failed: expected a JSON object, found {found}")
     return value
 

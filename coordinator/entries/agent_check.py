@@ -24,7 +24,7 @@ def check_lone_check(
     plain: Mapping[str, Any],
 ) -> tuple[dict[str, Any] | None, tuple[Problem, ...]]:
     """The check in a decoded JSON body, in the catalog's form; its problems. Never raises."""
-    report = Report()
+    report = Report(exact=True)
     try:
         body = SHAPE.read(from_plain(plain), "", report)
     except SyntaxFault as error:

@@ -81,7 +81,7 @@ def decode_registration(
     document: Node | Mapping[str, Any], file: str = "", *, strict: bool = True
 ) -> tuple[dict[str, Any] | None, tuple[Problem, ...]]:
     """The same for a document of any file format."""
-    report = Report(file)
+    report = Report(file, exact=not strict)
     shape = STRICT if strict else LENIENT
     try:
         node = document if isinstance(document, Table | Items | Value) else from_plain(document)

@@ -22,11 +22,14 @@ class Report:
     """Problems and warnings of one document, and the line of every path that was walked.
 
     `unread` holds the paths whose value is unknown because it could not be read, or because its key
-    was probably misspelled: rules have nothing to say about them.
+    was probably misspelled: rules have nothing to say about them. `exact`: values must have the type that
+    Go's JSON decoder demands (a body of the catalog's or the agent's API); else they are read weakly, as
+    Consul reads files and entries.
     """
 
-    def __init__(self, file: str = "") -> None:
+    def __init__(self, file: str = "", *, exact: bool = False) -> None:
         self.file = file
+        self.exact = exact
         self.lines: dict[str, int] = {}
         self.unread: set[str] = set()
         self.problems: list[Problem] = []

@@ -7,6 +7,7 @@ and so on). Never here: objects and lists (`schema`), or what a field means.
 import math
 import re
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Protocol
 
 from cluster.documents.document import Items, Node, Value, plain
@@ -31,7 +32,7 @@ class Text:
     """A string; numbers and booleans become strings as in Consul's weak decoding."""
 
     def read(self, node: Node, path: str, report: Report) -> Any:
-        content = _scalar(node, path, report, "a string")
+        content = _scalar(node, path, report, "a string", str)
         if isinstance(content, bool):
             return str(int(content))
         return content if content is MISSING else str(content)
@@ -45,7 +46,7 @@ class Whole:
     maximum: int = 2**63 - 1
 
     def read(self, node: Node, path: str, report: Report) -> Any:
-        content = _scalar(node, path, report, "an integer")
+        content = _scalar(node, path, report, "an integer", int)
         if content is MISSING:
             return MISSING
         number = _whole(content)
@@ -63,7 +64,7 @@ class Decimal:
     """A number, also in a string."""
 
     def read(self, node: Node, path: str, report: Report) -> Any:
-        content = _scalar(node, path, report, "a number")
+        content = _scalar(node, path, report, "a number", int | float)
         if content is MISSING:
             return MISSING
         try:
@@ -81,7 +82,7 @@ class Flag:
     """A boolean, also as a number or in a string."""
 
     def read(self, node: Node, path: str, report: Report) -> Any:
-        content = _scalar(node, path, report, "true or false")
+        content = _scalar(node, path, report, "true or false", bool)
         if isinstance(content, str) and content not in _TRUE | _FALSE:
             report.add(path, f"expected true or false, found {content[:40]!r}")
             return MISSING
@@ -100,7 +101,7 @@ class Duration:
     negative: bool = False
 
     def read(self, node: Node, path: str, report: Report) -> Any:
-        content = _scalar(node, path, report, "a duration")
+        content = _scalar(node, path, report, "a duration", str | int)
         if content is MISSING:
             return MISSING
         try:
@@ -151,13 +152,26 @@ class EnterpriseOnly:
         return value
 
 
-def _scalar(node: Node, path: str, report: Report, wanted: str) -> Any:
-    """What stands there, `MISSING` (reported) for a table or a list; null reads as an empty string."""
+def _scalar(node: Node, path: str, report: Report, wanted: str, exact: type | UnionType) -> Any:
+    """What stands there, `MISSING` (reported) for a table or a list; null reads as an empty string.
+
+    `exact`: the types that Go's JSON decoder takes for it.
+    """
     if isinstance(node, Value):
+        if report.exact and not _is_exactly(node.content, exact):
+            report.add(path, f"expected {wanted}, found {str(node.content)[:40]!r}")
+            return MISSING
         return "" if node.content is None else node.content
     found = "a list" if isinstance(node, Items) else "an object"
     report.add(path, f"expected {wanted}, found {found}")
     return MISSING
+
+
+def _is_exactly(content: Any, exact: type | UnionType) -> bool:
+    """Whether it has one of the types; a boolean is no number, as it is to Python. Null fits everywhere."""
+    if isinstance(content, bool):
+        return exact is bool
+    return content is None or isinstance(content, exact)
 
 
 def _nanoseconds(content: str | int | float) -> int:

@@ -4,8 +4,9 @@ Belongs here: how a table or a list of each shape is read. Never here: what a fi
 between two fields (each kind's own module has them).
 
 Reading is as weak as Consul's: keys in any case and in snake_case, one object where a list of objects is
-meant, a list of one object where an object is meant. What comes out has Consul's exact spelling. A value
-that cannot be read is reported and left out; the walk goes on.
+meant, a list of one object where an object is meant (the latter two not in an `exact` report). Where unknown
+keys are ignored, the last of two spellings of a key counts, as in Go. What comes out has Consul's exact
+spelling. A value that cannot be read is reported and left out; the walk goes on.
 """
 
 import difflib
@@ -55,6 +56,9 @@ class ListOf:
     shape: Shape = field(default_factory=Text)
 
     def read(self, node: Node, path: str, report: Report) -> Any:
+        if report.exact and not isinstance(node, Items):
+            report.add(path, f"expected a list, found {str(plain(node))[:40]!r}")
+            return MISSING
         nodes = node.nodes if isinstance(node, Items) else (node,)
         read = []
         for index, item in enumerate(nodes):
@@ -108,7 +112,7 @@ class Object:
             return
         place = join(path, known.name)
         first = written.setdefault(known.name, member)
-        if first is not member:
+        if first is not member and self.strict:
             message = f"given twice, as {first.key} and as {member.key}"
             report.add(place, message, member.line)
             return
@@ -174,7 +178,7 @@ def _is_null(node: Node) -> bool:
 
 def _table(node: Node, path: str, report: Report) -> Table | None:
     """The table that stands there, also as a list of one. None, reported, for anything else."""
-    if isinstance(node, Items) and len(node.nodes) == 1:
+    if isinstance(node, Items) and len(node.nodes) == 1 and not report.exact:
         node = node.nodes[0]
     if isinstance(node, Table):
         return node

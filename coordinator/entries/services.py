@@ -68,7 +68,7 @@ def decode_service(
     document: Node | Mapping[str, Any], file: str = "", path: str = "", *, strict: bool = True
 ) -> tuple[Definition | None, tuple[Problem, ...]]:
     """The same for a document of any file format, whose place in its file is `path`."""
-    report = Report(file)
+    report = Report(file, exact=not strict)
     shape = STRICT if strict else LENIENT
     try:
         node = document if isinstance(document, Table | Items | Value) else from_plain(document)
