@@ -139,10 +139,14 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Worker to node: everything it counts, cumulative since it started."""
+    """Worker to node: what it counts, cumulative since it started.
+
+    `is_news`: only the series that changed since the message before; otherwise all that there are.
+    """
 
     index: int
     families: tuple[Family, ...]
+    is_news: bool = False
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -10,6 +10,8 @@ list of section digests. So a section that did not change is neither sent nor co
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -97,15 +99,36 @@ class Encoded(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A snapshot in both forms, for whoever makes or reads the next one: most of it will be the same."""
+
+    encoded: Encoded
+    snapshot: Snapshot
+
+    def body(self, name: str, section: object) -> bytes | None:
+        """The bytes of an equal section; None if it is another one."""
+        return self.encoded.sections[name] if getattr(self.snapshot, name) == section else None
+
+    def section(self, name: str, digest: str) -> Any:
+        """The section with this digest; None if it is another one."""
+        return getattr(self.snapshot, name) if self.encoded.manifest[name] == digest else None
+
+
 def manifest_digest(manifest: Manifest) -> str:
     return hashlib.sha256(encode(manifest)).hexdigest()
 
 
-def encode_snapshot(snapshot: Snapshot) -> Encoded:
-    """The canonical form; equal snapshots give equal bytes and digests."""
-    sections = {name: encode(getattr(snapshot, name)) for name in SECTIONS}
+def encode_snapshot(snapshot: Snapshot, before: Whole | None = None) -> Encoded:
+    """The canonical form; equal snapshots give equal bytes and digests, with or without one `before`."""
+    sections = {name: _body(name, getattr(snapshot, name), before) for name in SECTIONS}
     manifest = {name: hashlib.sha256(body).hexdigest() for name, body in sections.items()}
     return Encoded(manifest=manifest, sections=sections)
+
+
+def _body(name: str, section: object, before: Whole | None) -> bytes:
+    known = before.body(name, section) if before is not None else None
+    return encode(section) if known is None else known
 
 
 def size_problems(encoded: Encoded, *, max_bytes: int = MAX_SECTIONS_BYTES) -> tuple[Problem, ...]:
@@ -116,22 +139,28 @@ def size_problems(encoded: Encoded, *, max_bytes: int = MAX_SECTIONS_BYTES) -> t
     return (Problem(message=f"the snapshot has {size} bytes, {max_bytes} are the limit"),)
 
 
-def decode_snapshot(encoded: Encoded, digest: str) -> Snapshot:
+def decode_snapshot(encoded: Encoded, digest: str, before: Whole | None = None) -> Snapshot:
     """The snapshot that these bytes hold, if they are what `digest` says and it is whole.
 
-    Raises `SnapshotRejected` with every reason.
+    Sections that are those of `before` are taken from there: the very same objects. Raises
+    `SnapshotRejected` with every reason.
     """
     found = tuple(_encoding_problems(encoded, digest))
     if found:
         raise SnapshotRejected(found)
     try:
-        parts = {name: decode(_TYPES[name], encoded.sections[name]) for name in SECTIONS}
+        parts = {name: _section(name, encoded, before) for name in SECTIONS}
     except WireError as error:
         raise SnapshotRejected((Problem(message=str(error)),)) from error
     snapshot = Snapshot(**parts)
     if broken := problems(snapshot):
         raise SnapshotRejected(broken)
     return snapshot
+
+
+def _section(name: str, encoded: Encoded, before: Whole | None) -> Any:
+    known = before.section(name, encoded.manifest[name]) if before is not None else None
+    return decode(_TYPES[name], encoded.sections[name]) if known is None else known
 
 
 def _encoding_problems(encoded: Encoded, digest: str) -> Iterator[Problem]:

@@ -28,7 +28,7 @@ from coordinator.api.services import Services
 from coordinator.api.tls import TlsFiles
 from coordinator.ca.agent_leaves import AgentLeaves
 from coordinator.ca.authority import Authority
-from coordinator.compose import Composed, compose
+from coordinator.compose import Composer
 from coordinator.config import CoordinatorConfig
 from coordinator.distributor import Distributor
 from coordinator.expiry import Expiry
@@ -39,7 +39,6 @@ from coordinator.metrics_server import Page, serve_metrics
 from coordinator.own_services import OwnServices
 from coordinator.publisher import Publisher
 from coordinator.store.sqlite import SqliteStore, open_store
-from coordinator.store.state import State
 from coordinator.store.tables import BUS_KEYS
 from coordinator.store.wanted import Wanted
 
@@ -71,7 +70,7 @@ class Coordinator:
         self.publisher = Publisher(
             wanted=wanted,
             history=store.history,
-            compose=self._compose,
+            compose=Composer(default_allow=self.default_allow, clock=wall_clock),
             trust=self._trust,
             publish=self.distributor.publish,
             metrics=self.metrics,
@@ -137,9 +136,6 @@ class Coordinator:
                 bus=bus.endpoint,
                 bus_key=self.services.bus_key,
             )
-
-    def _compose(self, state: State, trust: Trust) -> Composed:
-        return compose(state, default_allow=self.default_allow, trust=trust, now=wall_clock())
 
     def _trust(self) -> Trust:
         return Trust(datacenter=self.config.datacenter, bundle=self.authority.trust_bundle())

@@ -24,6 +24,7 @@ from cluster.snapshot import (
     Encoded,
     SnapshotId,
     Trust,
+    Whole,
     encode_snapshot,
     size_problems,
 )
@@ -132,6 +133,7 @@ class Publisher:
         max_bytes: int = MAX_SECTIONS_BYTES,
     ) -> None:
         self.current: Published | None = None
+        self._whole: Whole | None = None
         self.problems: tuple[Problem, ...] = ()
         self._wanted = wanted
         self._history = history
@@ -197,7 +199,7 @@ class Publisher:
         began = trio.current_time()
         try:
             composed, encoded = await trio.to_thread.run_sync(
-                lambda: _encoded(self._compose(state, trust), self._max_bytes)
+                lambda: _encoded(self._compose(state, trust), self._max_bytes, self._whole)
             )
         except SnapshotRejected as error:
             self._failed(error.problems)
@@ -210,6 +212,7 @@ class Publisher:
             return None
         self._metrics.compose_seconds.observe(trio.current_time() - began)
         self._say(composed.problems)
+        self._whole = Whole(encoded, composed.snapshot)
         return Made(encoded=encoded, index=revision(state))
 
     def _failed(self, problems: tuple[Problem, ...]) -> None:
@@ -273,9 +276,9 @@ class Publisher:
         )
 
 
-def _encoded(composed: Composed, max_bytes: int) -> tuple[Composed, Encoded]:
+def _encoded(composed: Composed, max_bytes: int, before: Whole | None) -> tuple[Composed, Encoded]:
     """Raises SnapshotRejected for one that no node could be sent."""
-    encoded = encode_snapshot(composed.snapshot)
+    encoded = encode_snapshot(composed.snapshot, before)
     if found := size_problems(encoded, max_bytes=max_bytes):
         raise SnapshotRejected(found)
     return composed, encoded

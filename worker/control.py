@@ -36,12 +36,12 @@ from cluster.messages import (
     unpack,
 )
 from cluster.reasons import RevocationCause
-from cluster.snapshot import Encoded, SnapshotId, assemble, decode_snapshot
+from cluster.snapshot import Encoded, SnapshotId, Whole, assemble, decode_snapshot
 from worker.gateways.inbound import World
 from worker.listeners import Listeners
 from worker.report import close_ids, connections_page
 from worker.revocation import revoke
-from worker.telemetry.metrics import families
+from worker.telemetry.metrics import news
 from worker.view.compile import Workshop, compile_view
 from worker.view.view import View
 
@@ -73,11 +73,12 @@ class Control:
         self._incarnation = incarnation
         self._drain = drain
         self._draining = False
-        self._encoded: Encoded | None = None
+        self._whole: Whole | None = None
         self._have: SnapshotId | None = None
         self._leaves: dict[str, Leaf] = {}
         self._greet = trio.Event()
         self._greeted = 0  # the connection, by number, on which the node knows us
+        self._tell_afresh = True
         self._news = trio.Event()
         self._refused = trio.Event()
 
@@ -130,6 +131,7 @@ class Control:
             connection = await bus.wait_connected()
             await bus.send(pack(self._hello()))
             self._greeted = connection
+            self._tell_afresh = True
             self._news.set()
 
     def _hello(self) -> Hello:
@@ -138,7 +140,7 @@ class Control:
             incarnation=self._incarnation,
             software=f"python {platform.python_version()}",
             have=self._have,
-            held=self._encoded.manifest if self._encoded else {},
+            held=self._whole.encoded.manifest if self._whole else {},
         )
 
     def _is_known(self, bus: ClientBus) -> bool:
@@ -171,8 +173,10 @@ class Control:
         )
 
     def _metrics(self) -> Metrics:
-        registry = self._world.metrics.registry
-        return Metrics(index=self._world.settings.index, families=families(registry))
+        """All of it to a node that was just greeted; after that what changed."""
+        afresh, self._tell_afresh = self._tell_afresh, False
+        told = news(self._world.metrics.registry, afresh=afresh)
+        return Metrics(index=self._world.settings.index, families=told, is_news=not afresh)
 
     async def _answer(self, body: bytes) -> Message | None:
         try:
@@ -208,8 +212,9 @@ class Control:
             self._swap(replace(self._world.current.view, id=offer.id))
             return Ack(id=offer.id)
         try:
-            encoded = assemble(offer.manifest, offer.sections, self._encoded)
-            view = await self._compiled(encoded, offer.id, self._leaves)
+            held = self._whole.encoded if self._whole else None
+            encoded = assemble(offer.manifest, offer.sections, held)
+            whole, view = await self._compiled(encoded, offer.id)
         except SnapshotRejected as rejected:
             log.error("snapshot rejected", id=str(offer.id), reason=str(rejected))
             return Nack(id=offer.id, problems=rejected.problems)
@@ -217,7 +222,7 @@ class Control:
             log.exception("a bug kept a snapshot from being applied", id=str(offer.id))
             bug = Problem(message=f"{type(error).__name__}: {error}")
             return Nack(id=offer.id, problems=(bug,))
-        self._encoded, self._have = encoded, offer.id
+        self._whole, self._have = whole, offer.id
         self._swap(view)
         self._world.metrics.apply_seconds.observe(self._world.clock() - started)
         return Ack(id=offer.id)
@@ -225,24 +230,24 @@ class Control:
     async def _keys(self, keys: Keys) -> WorkerStatus | None:
         """New leaves: compile the snapshot that is served once more."""
         self._leaves = {leaf.uri: leaf for leaf in keys.leaves}
-        if self._encoded is None or self._have is None:
+        if self._whole is None or self._have is None:
             return None
         try:
-            view = await self._compiled(self._encoded, self._have, self._leaves)
+            _, view = await self._compiled(self._whole.encoded, self._have)
         except Exception:  # of whatever kind: all workers get these keys, and all would end
             log.exception("a bug kept new leaves from being applied", id=str(self._have))
             return None
         self._swap(view)
         return self.status()
 
-    async def _compiled(
-        self, encoded: Encoded, snapshot_id: SnapshotId, leaves: dict[str, Leaf]
-    ) -> View:
+    async def _compiled(self, encoded: Encoded, snapshot_id: SnapshotId) -> tuple[Whole, View]:
         """Raises `SnapshotRejected`."""
+        before, leaves = self._whole, self._leaves
 
-        def compiled() -> View:
-            snapshot = decode_snapshot(encoded, snapshot_id.digest)
-            return compile_view(self._shop, snapshot_id, snapshot, leaves)
+        def compiled() -> tuple[Whole, View]:
+            snapshot = decode_snapshot(encoded, snapshot_id.digest, before)
+            view = compile_view(self._shop, snapshot_id, snapshot, leaves)
+            return Whole(encoded, snapshot), view
 
         return await trio.to_thread.run_sync(compiled)
 

@@ -5,6 +5,6 @@ reading or writing the store, ids and generations (`coordinator.distributor`), o
 well formed (`coordinator.entries`).
 """
 
-from .compose import Composed, compose
+from .compose import Composed, Composer, compose
 
-__all__ = ["Composed", "compose"]
+__all__ = ["Composed", "Composer", "compose"]

@@ -18,6 +18,8 @@ from coordinator.store.tables import CHECKS, NODES, SERVICES
 
 _HEALTH = {health.value: health for health in Health}
 _KINDS = {kind.value: kind for kind in Kind}
+#: What the catalog is made of.
+TABLES = (NODES, SERVICES, CHECKS)
 #: The service of Consul's own servers, which no wildcard links.
 CONSUL = "consul"
 

@@ -7,12 +7,14 @@ What is wrong in the wanted state is left out and told; it does not keep the res
 registration that makes no sense must not hold up the withdrawal of a permission.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.errors import Problem, SnapshotRejected
-from cluster.snapshot import Snapshot, Trust, problems
+from cluster.snapshot import Policy, Snapshot, Trust, problems
 from coordinator.store.state import State
 
+from .catalog import TABLES as CATALOG_TABLES
 from .catalog import Catalog, instances
 from .linking import gateway_services
 from .listeners import listeners
@@ -35,7 +37,29 @@ def compose(state: State, *, default_allow: bool, trust: Trust, now: float = 0.0
 
     Raises `SnapshotRejected` with every problem when the result is not whole, which is a bug in here.
     """
-    catalog = Catalog(instances(state))
+    rules = policy(state, default_allow=default_allow, now=now)
+    return _compose(state, Catalog(instances(state)), rules, trust)
+
+
+class Composer:
+    """`compose` again and again: the catalog, half of the work, is only read again when it has changed."""
+
+    def __init__(self, *, default_allow: bool, clock: Callable[[], float]) -> None:
+        """`clock` tells seconds since 1970."""
+        self._default_allow = default_allow
+        self._clock = clock
+        self._catalog: tuple[tuple[int, ...], Catalog] | None = None
+
+    def __call__(self, state: State, trust: Trust) -> Composed:
+        """As `compose`. The states are those of one store, later ones after earlier ones."""
+        indexes = tuple(state.table_index(table) for table in CATALOG_TABLES)
+        if self._catalog is None or self._catalog[0] != indexes:
+            self._catalog = (indexes, Catalog(instances(state)))
+        rules = policy(state, default_allow=self._default_allow, now=self._clock())
+        return _compose(state, self._catalog[1], rules, trust)
+
+
+def _compose(state: State, catalog: Catalog, rules: Policy, trust: Trust) -> Composed:
     listening, unheard = listeners(state)
     served = routes(state, catalog, gateway_services(state, catalog), trust)
     snapshot = Snapshot(
@@ -44,7 +68,7 @@ def compose(state: State, *, default_allow: bool, trust: Trust, now: float = 0.0
         terminating=served.terminating,
         mesh=served.mesh,
         endpoints=served.endpoints,
-        policy=policy(state, default_allow=default_allow, now=now),
+        policy=rules,
     )
     if found := problems(snapshot):
         raise SnapshotRejected(found)

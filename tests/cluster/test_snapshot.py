@@ -29,6 +29,7 @@ from cluster.snapshot import (
     Snapshot,
     SnapshotId,
     Trust,
+    Whole,
     decode_snapshot,
     encode_snapshot,
     linked_services,
@@ -286,3 +287,21 @@ def test_whose_leaves_a_node_must_hold():
     snapshot = msgspec.structs.replace(WHOLE, terminating=gateways)
     assert linked_services(snapshot, frozenset({"egress"})) == {ServiceName(name="db")}
     assert linked_services(snapshot, frozenset()) == frozenset()
+
+
+def test_with_one_before_the_bytes_are_the_same_and_equal_sections_are_not_encoded_again():
+    before = Whole(encode_snapshot(WHOLE), WHOLE)
+    changed = msgspec.structs.replace(WHOLE, policy=Policy(default_allow=True))
+    again = encode_snapshot(changed, before)
+    assert again == encode_snapshot(changed)
+    assert again.sections["mesh"] is before.encoded.sections["mesh"]
+
+
+def test_with_one_before_unchanged_sections_are_the_very_same_objects():
+    encoded = encode_snapshot(WHOLE)
+    before = Whole(encoded, decode_snapshot(encoded, encoded.digest))
+    changed = encode_snapshot(msgspec.structs.replace(WHOLE, policy=Policy(default_allow=True)))
+    found = decode_snapshot(changed, changed.digest, before)
+    assert found == decode_snapshot(changed, changed.digest)
+    assert found.mesh is before.snapshot.mesh
+    assert found.policy != before.snapshot.policy

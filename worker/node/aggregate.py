@@ -8,13 +8,15 @@ they say what is now.
 
 from collections.abc import Callable, Iterable
 
-from cluster.messages import Family, Sample
+from cluster.messages import Family
+
+from .counted import Key, key_of, with_values
 
 _CUMULATIVE = frozenset({"counter", "histogram", "summary"})
 #: Gauges that several workers share and whose sum would say nothing.
 _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {"lockgate_upstream_healthy": min}
 
-Key = tuple[str, tuple[tuple[str, str], ...]]
+ENGINE_INFO = "lockgate_relay_engine_info"
 
 
 def combine(groups: Iterable[Iterable[Family]]) -> tuple[Family, ...]:
@@ -29,12 +31,12 @@ def combine(groups: Iterable[Iterable[Family]]) -> tuple[Family, ...]:
             known = first.setdefault(family.name, family)
             if known.kind == family.kind:
                 _join(values.setdefault(family.name, {}), family)
-    return tuple(_family(known, values[name]) for name, known in first.items())
+    return tuple(with_values(known, values[name]) for name, known in first.items())
 
 
 def _join(values: dict[Key, float], family: Family) -> None:
     for sample in family.samples:
-        key = (sample.name, tuple(sorted(sample.labels.items())))
+        key = key_of(sample)
         if key in values:
             values[key] = _joint(family)(values[key], sample.value)
         else:
@@ -51,14 +53,6 @@ def _sum(one: float, other: float) -> float:
     return one + other
 
 
-def _family(known: Family, values: dict[Key, float]) -> Family:
-    samples = tuple(
-        Sample(name=name, labels=dict(labels), value=value)
-        for (name, labels), value in values.items()
-    )
-    return Family(name=known.name, kind=known.kind, help=known.help, samples=samples)
-
-
 def departed(families: Iterable[Family]) -> tuple[Family, ...]:
     """What stays of a worker that is gone."""
     return tuple(family for family in families if family.kind in _CUMULATIVE)
@@ -69,7 +63,7 @@ def engine_of(families: Iterable[Family]) -> str:
     engines = {
         sample.labels.get("engine", "")
         for family in families
-        if family.name == "lockgate_relay_engine_info"
+        if family.name == ENGINE_INFO
         for sample in family.samples
         if sample.value
     }

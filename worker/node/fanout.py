@@ -121,7 +121,7 @@ class Fanout:
                 if changed:
                     self._fleet.changes.touch()
             case Metrics():
-                link.families = message.families
+                link.counted.take(message)
             case Answer():
                 self._answered(link.index, message)
             case Refusal(reason=reason):

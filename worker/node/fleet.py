@@ -12,6 +12,7 @@ from cluster.messages import Family, WorkerStatus
 
 from .aggregate import combine, departed
 from .changes import Changes
+from .counted import Counted
 from .cover import Standing
 from .delivery import Receiver
 from .processes import Process
@@ -36,7 +37,7 @@ class Link:
     brought_snapshot: bool = False
     keys_version: int = _UNSENT
     status: WorkerStatus | None = None
-    families: tuple[Family, ...] = ()
+    counted: Counted = field(default_factory=Counted)
 
     @property
     def has_keys(self) -> bool:
@@ -119,7 +120,7 @@ class Fleet:
         if member.link is not None and member.link.incarnation != link.incarnation:
             self._forget_link(member)
         elif member.link is not None:
-            link.families = member.link.families
+            link.counted = member.link.counted
         member.link = link
         self.changes.touch()
         return True
@@ -133,7 +134,7 @@ class Fleet:
 
     def _forget_link(self, member: Member) -> None:
         if member.link is not None:
-            self.departed = combine((self.departed, departed(member.link.families)))
+            self.departed = combine((self.departed, departed(member.link.counted.families)))
             member.link = None
 
     @property

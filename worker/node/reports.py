@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cluster.messages import Family, NodeStatus
 
-from .aggregate import combine, engine_of
+from .aggregate import ENGINE_INFO, combine, engine_of
 from .applier import Applier
 from .cover import Standing
 from .fleet import Fleet
@@ -37,7 +37,7 @@ class Reports:
         current = self.applier.current
         return NodeStatus(
             node=self.node,
-            engine=engine_of(self._of_workers()),
+            engine=self._engine(),
             have=current.id if current else None,
             workers=self.fleet.statuses(),
             metrics_address=self.metrics_address,
@@ -66,8 +66,12 @@ class Reports:
             return f"no certificate for {', '.join(missing)}"
         return ""
 
+    def _engine(self) -> str:
+        found = (link.counted.family(ENGINE_INFO) for link in self.fleet.links)
+        return engine_of(family for family in found if family is not None)
+
     def _of_workers(self) -> tuple[Family, ...]:
-        return combine((self.fleet.departed, *(link.families for link in self.fleet.links)))
+        return combine((self.fleet.departed, *(link.counted.families for link in self.fleet.links)))
 
     def _reading(self, of_workers: tuple[Family, ...]) -> Reading:
         current = self.applier.current

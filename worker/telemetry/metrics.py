@@ -8,12 +8,13 @@ library's own.
 """
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client.core import Metric
 
 from cluster.messages import Family, Sample
 from cluster.reasons import End, HelloReject, RevocationCause
 from worker.telemetry.decisions import Decisions
 from worker.telemetry.since import Since, Spent
-from worker.telemetry.tally import Count, Counts, Levels, Spreads
+from worker.telemetry.tally import Count, Counts, Levels, Registry, Spreads
 
 #: Upper bounds in seconds of what it takes to set up a connection.
 SETUP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -61,28 +62,35 @@ class Metrics:
     """The families, on a registry of this worker's own."""
 
     def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
+        registry = self.registry = Registry()
         service = ("gateway", "kind", "service")
         self.opened = Counts(
             "lockgate_connections_opened",
             "Connections whose service is known.",
             service,
             registry=registry,
+            is_quiet=True,
         )
         self.active = Levels(
-            "lockgate_connections_active", "Connections open now.", service, registry=registry
+            "lockgate_connections_active",
+            "Connections open now.",
+            service,
+            registry=registry,
+            is_quiet=True,
         )
         self.closed = Counts(
             "lockgate_connections_closed",
             "Connections over, by reason.",
             (*service, "end"),
             registry=registry,
+            is_quiet=True,
         )
         self.bytes = Counts(
             "lockgate_connection_bytes",
             "Bytes carried, as the client sees the direction.",
             (*service, "direction"),
             registry=registry,
+            is_quiet=True,
         )
         self.duration = Spreads(
             "lockgate_connection_duration_seconds",
@@ -90,6 +98,7 @@ class Metrics:
             service,
             buckets=_LIFE_BUCKETS,
             registry=registry,
+            is_quiet=True,
         )
         self._add_setup(registry)
         self._add_decisions(registry)
@@ -191,16 +200,23 @@ class Metrics:
 
 def families(registry: CollectorRegistry) -> tuple[Family, ...]:
     """Everything the registry counts, as values that travel to the node."""
-    return tuple(
-        Family(
-            name=metric.name,
-            kind=metric.type,
-            help=metric.documentation,
-            samples=tuple(
-                Sample(name=sample.name, labels=dict(sample.labels), value=float(sample.value))
-                for sample in metric.samples
-                if not sample.name.endswith("_created")
-            ),
-        )
-        for metric in registry.collect()
+    return tuple(_family(metric) for metric in registry.collect())
+
+
+def news(registry: Registry, *, afresh: bool) -> tuple[Family, ...]:
+    """What the registry has counted since the last call; with `afresh` all, even families without series."""
+    found = (_family(metric) for metric in registry.news(afresh=afresh))
+    return tuple(family for family in found if afresh or family.samples)
+
+
+def _family(metric: Metric) -> Family:
+    return Family(
+        name=metric.name,
+        kind=metric.type,
+        help=metric.documentation,
+        samples=tuple(
+            Sample(name=sample.name, labels=dict(sample.labels), value=float(sample.value))
+            for sample in metric.samples
+            if not sample.name.endswith("_created")
+        ),
     )

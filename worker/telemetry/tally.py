@@ -7,11 +7,14 @@ The library's handles take a lock for every number, as any thread may count. Her
 so a handle is plain attributes, and a hot loop may write `handle.value += 1` itself. Other threads may bind
 handles (a view is compiled in one), which takes single steps of a dictionary, and nothing else. What is
 shown is sample for sample what the library shows: names, labels, order, values and the spelling of `le`.
+
+A worker tells its node only what has changed (`Registry.news`): with thousands of services, of which few are
+used at a time, telling all of it every two seconds would take more than two seconds.
 """
 
 from abc import abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, ItemsView, Iterator, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from math import inf
 from typing import Generic, TypeVar
@@ -42,6 +45,10 @@ class Count:
     def inc(self, amount: float = 1) -> None:
         self.value += amount
 
+    def reading(self) -> object:
+        """What is compared to tell whether anything was counted."""
+        return self.value
+
 
 class Level:
     """What goes up and down."""
@@ -59,6 +66,10 @@ class Level:
 
     def set(self, value: float) -> None:
         self.value = value
+
+    def reading(self) -> object:
+        """What is compared to tell whether it changed."""
+        return self.value
 
 
 class Spread:
@@ -92,17 +103,30 @@ class Spread:
             self.counts[at] += count
         self.total += total
 
+    def reading(self) -> object:
+        """What is compared to tell whether anything was observed."""
+        return tuple(self.counts), self.total
+
 
 class _Family(Collector, Generic[_Handle]):
     """The series of one name, each a handle, by the values of the labels."""
 
     def __init__(
-        self, name: str, text: str, labels: Sequence[str] = (), *, registry: CollectorRegistry
+        self,
+        name: str,
+        text: str,
+        labels: Sequence[str] = (),
+        *,
+        registry: CollectorRegistry,
+        is_quiet: bool = False,
     ) -> None:
+        """`is_quiet`: a series in which nothing was ever counted is no news."""
         self._name = name
         self._text = text
         self._labels = tuple(labels)
         self._series: dict[tuple[str, ...], _Handle] = {}
+        self._told: dict[tuple[str, ...], object] = {}
+        self._silence = self._new().reading() if is_quiet else None
         if not self._labels:
             self.labels()  # the one series there is, shown before anything is counted
         registry.register(self)
@@ -120,9 +144,28 @@ class _Family(Collector, Generic[_Handle]):
         """The names this family takes, so that the registry refuses a second one."""
         yield self._blank()
 
+    def collect(self) -> Iterator[Metric]:
+        """Every series, as the library asks for it."""
+        yield self._showing(self._bound())
+
+    def news(self, *, afresh: bool) -> Metric:
+        """The series that changed since the last call; with `afresh` as if there had been none."""
+        if afresh:
+            self._told.clear()
+        told, silence, changed = self._told, self._silence, []
+        for values, handle in self._bound():
+            reading = handle.reading()
+            if reading != told.get(values, silence):
+                told[values] = reading
+                changed.append((values, handle))
+        return self._showing(changed)
+
     def _bound(self) -> ItemsView[tuple[str, ...], _Handle]:
         """All series in the order they were bound. Of a copy, as a thread may bind one meanwhile."""
         return self._series.copy().items()
+
+    @abstractmethod
+    def _showing(self, series: Iterable[tuple[tuple[str, ...], _Handle]]) -> Metric: ...
 
     @abstractmethod
     def _new(self) -> _Handle: ...
@@ -134,11 +177,11 @@ class _Family(Collector, Generic[_Handle]):
 class _Numbers(_Family[_Number]):
     """A family whose series are one number each."""
 
-    def collect(self) -> Iterator[Metric]:
+    def _showing(self, series: Iterable[tuple[tuple[str, ...], _Number]]) -> Metric:
         family = self._blank()
-        for values, handle in self._bound():
+        for values, handle in series:
             family.add_metric(values, float(handle.value))
-        yield family
+        return family
 
     @abstractmethod
     def _blank(self) -> CounterMetricFamily | GaugeMetricFamily: ...
@@ -178,23 +221,44 @@ class Spreads(_Family[Spread]):
         *,
         buckets: Sequence[float],
         registry: CollectorRegistry,
+        is_quiet: bool = False,
     ) -> None:
         self._bounds = tuple(float(bound) for bound in buckets)
         steps = pairwise((0.0, *self._bounds, inf))
         if not self._bounds or not all(low < high for low, high in steps):
             raise ValueError(f"{name}: buckets do not ascend from above zero: {self._bounds}")
         self._names = tuple(_le(bound) for bound in (*self._bounds, inf))
-        super().__init__(name, text, labels, registry=registry)
+        super().__init__(name, text, labels, registry=registry, is_quiet=is_quiet)
 
-    def collect(self) -> Iterator[Metric]:
+    def _showing(self, series: Iterable[tuple[tuple[str, ...], Spread]]) -> Metric:
         family = self._blank()
-        for values, handle in self._bound():
+        for values, handle in series:
             reached = map(float, accumulate(handle.counts))
             family.add_metric(values, tuple(zip(self._names, reached, strict=True)), handle.total)
-        yield family
+        return family
 
     def _new(self) -> Spread:
         return Spread(self._bounds)
 
     def _blank(self) -> HistogramMetricFamily:
         return HistogramMetricFamily(self._name, self._text, labels=self._labels)
+
+
+class Registry(CollectorRegistry):
+    """A registry that can also tell what is new of the families here; of the library's own, all is."""
+
+    def __init__(self) -> None:
+        self._all: list[Collector] = []
+        super().__init__()
+
+    def register(self, collector: Collector) -> None:
+        super().register(collector)
+        self._all.append(collector)
+
+    def news(self, *, afresh: bool) -> Iterator[Metric]:
+        """What changed since the last call, or with `afresh` everything that was ever counted in."""
+        for collector in self._all:
+            if isinstance(collector, _Family):
+                yield collector.news(afresh=afresh)
+            else:
+                yield from collector.collect()

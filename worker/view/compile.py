@@ -36,7 +36,7 @@ from worker.view.view import (
     TerminatingView,
     View,
 )
-from worker.view.ways import Ways
+from worker.view.ways import KeptWays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class Workshop:
     contexts: ServerContexts
     originations: Originations = field(default_factory=Originations)
     wall_clock: Callable[[], float] = wall_clock
+    ways: KeptWays = field(default_factory=KeptWays)
 
 
 def compile_view(
@@ -100,7 +101,7 @@ class _Compiler:
         self.snapshot = snapshot
         self.leaves = leaves
         self.endpoints = {made.name: made.endpoints for made in snapshot.endpoints}
-        self.ways = {made.name: Ways(made.endpoints) for made in snapshot.endpoints}
+        self.ways = shop.ways.of(snapshot.endpoints)
         self.rules = RulesByDestination(snapshot.policy).at(shop.wall_clock())
         self.terminating = {gateway.name: gateway for gateway in snapshot.terminating}
         self.policies: dict[ServiceName, DestinationPolicy] = {}

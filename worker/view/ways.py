@@ -1,13 +1,15 @@
 """Where a target can be dialled without looking anything up.
 
-Belongs here: the first endpoint and its packed address. Never here: names to resolve, or a second attempt.
+Belongs here: the first endpoint and its packed address, and keeping what did not change. Never here: names to
+resolve, or a second attempt.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cluster.pick import FirstPick
 from cluster.routes import Endpoint
+from cluster.snapshot import EndpointSet
 from worker.net.sockets import packed_address
 
 
@@ -31,3 +33,19 @@ class Ways:
             return None
         packed = self._packed.get(endpoint)
         return None if packed is None else (endpoint, packed)
+
+
+class KeptWays:
+    """The ways of every endpoint set. A set that did not change since the view before keeps its own."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple[Endpoint, ...], Ways]] = {}
+
+    def of(self, sets: Iterable[EndpointSet]) -> dict[str, Ways]:
+        """By the sets' names."""
+        self._kept = {one.name: (one.endpoints, self._ways(one)) for one in sets}
+        return {name: ways for name, (_, ways) in self._kept.items()}
+
+    def _ways(self, one: EndpointSet) -> Ways:
+        endpoints, ways = self._kept.get(one.name, (None, None))
+        return ways if ways is not None and endpoints == one.endpoints else Ways(one.endpoints)

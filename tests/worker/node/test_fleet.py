@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.bus import Peer
-from cluster.messages import Family, Sample, WorkerStatus
+from cluster.messages import Family, Metrics, Sample, WorkerStatus
 from cluster.snapshot import SnapshotId
 from worker.node.changes import Changes
 from worker.node.cover import Standing
@@ -84,10 +84,11 @@ def test_a_silent_one_a_draining_one_and_one_too_many(fleet, clock):
 
 def test_an_end_forgets_all_but_what_was_counted(fleet):
     made = serving(fleet)
-    made.families = (
+    told = (
         Family(name="c", kind="counter", help="", samples=(Sample("c_total", {}, 3.0),)),
         Family(name="g", kind="gauge", help="", samples=(Sample("g", {}, 3.0),)),
     )
+    made.counted.take(Metrics(index=0, families=told))
     fleet.ended(0)
     assert fleet.standings() == {}
     assert list(fleet.links) == []
@@ -96,10 +97,10 @@ def test_an_end_forgets_all_but_what_was_counted(fleet):
 
 def test_hello_again_keeps_the_count_and_a_new_incarnation_adds_to_it(fleet):
     counted = (Family(name="c", kind="counter", help="", samples=(Sample("c_total", {}, 3.0),)),)
-    serving(fleet).families = counted
+    serving(fleet).counted.take(Metrics(index=0, families=counted))
     again = link(fleet)
     assert fleet.greet(again)
-    assert (again.families, fleet.departed) == (counted, ())
+    assert (again.counted.families, fleet.departed) == (counted, ())
     fleet.absent(0, "a")
     assert fleet.greet(link(fleet, incarnation="b"))
     assert fleet.departed == counted

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from worker.telemetry.tally import Counts, Levels, Spread, Spreads
+from worker.telemetry.tally import Counts, Levels, Registry, Spread, Spreads
 
 BUCKETS = (0.0005, 0.25, 1, 2.5, 1024, 1500000, 86400000)
 LABELS = ("gateway", "service")
@@ -178,3 +178,49 @@ def test_a_name_is_taken_once(name):
 def test_buckets_must_ascend_from_above_zero(buckets):
     with pytest.raises(ValueError, match="buckets do not ascend"):
         Spreads("x", "", buckets=buckets, registry=CollectorRegistry())
+
+
+def _told(registry, *, afresh=False):
+    """The samples of the families here that are news."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in registry.news(afresh=afresh)
+        for sample in metric.samples
+        if sample.name.startswith("quiet")
+    }
+
+
+def test_news_are_what_changed_and_nothing_of_what_was_never_counted():
+    registry = Registry()
+    counts = Counts("quiet_c", "h", ("s",), registry=registry, is_quiet=True)
+    levels = Levels("quiet_l", "h", ("s",), registry=registry, is_quiet=True)
+    spreads = Spreads("quiet_s", "h", ("s",), buckets=(1.0,), registry=registry, is_quiet=True)
+    for name in ("a", "b"):
+        counts.labels(name), levels.labels(name), spreads.labels(name)
+    assert _told(registry, afresh=True) == {}
+    counts.labels("a").inc()
+    levels.labels("a").inc()
+    assert _told(registry) == {("quiet_c_total", "a"): 1, ("quiet_l", "a"): 1}
+    assert _told(registry) == {}
+    levels.labels("a").dec()
+    spreads.labels("b").observe(0.0)
+    assert _told(registry) == {
+        ("quiet_l", "a"): 0,
+        ("quiet_s_bucket", "b", "1.0"): 1,
+        ("quiet_s_bucket", "b", "+Inf"): 1,
+        ("quiet_s_count", "b"): 1,
+        ("quiet_s_sum", "b"): 0,
+    }
+
+
+def test_afresh_is_all_that_was_ever_counted_in():
+    registry = Registry()
+    counts = Counts("quiet_c", "h", ("s",), registry=registry, is_quiet=True)
+    counts.labels("a").inc(2)
+    counts.labels("b")
+    loud = Counts("quiet_too", "h", ("s",), registry=registry)
+    loud.labels("b")
+    everything = {("quiet_c_total", "a"): 2, ("quiet_too_total", "b"): 0}
+    for _ in range(2):
+        assert _told(registry, afresh=True) == everything
+    assert _told(registry) == {}

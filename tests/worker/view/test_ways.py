@@ -4,7 +4,8 @@ import random
 import socket
 
 from cluster.routes import Endpoint
-from worker.view.ways import Ways
+from cluster.snapshot import EndpointSet
+from worker.view.ways import KeptWays, Ways
 
 CHANCE = random.Random(1)
 
@@ -24,3 +25,18 @@ def test_a_name_is_not():
 def test_nor_is_what_is_unhealthy_or_not_there():
     assert Ways((Endpoint(address="10.0.0.1", port=1, healthy=False),)).first(CHANCE) is None
     assert Ways(()).first(CHANCE) is None
+
+
+def test_a_set_that_did_not_change_keeps_its_ways():
+    def sets(second_port):
+        return [
+            EndpointSet(name="a", endpoints=(Endpoint(address="10.0.0.1", port=1),)),
+            EndpointSet(name="b", endpoints=(Endpoint(address="10.0.0.1", port=second_port),)),
+        ]
+
+    kept = KeptWays()
+    first, second = kept.of(sets(2)), kept.of(sets(3))
+    assert second["a"] is first["a"]
+    assert second["b"].first(CHANCE)[0].port == 3
+    assert kept.of([]) == {}
+    assert kept.of(sets(2))["a"] is not first["a"], "what was away is forgotten"

@@ -1,0 +1,48 @@
+"""Composing again and again gives what composing once gives, whatever has changed in between."""
+
+import random
+
+import pytest
+
+from coordinator.compose import Composer, compose
+from coordinator.store.memory import MemoryStore
+from coordinator.store.records import Delete, Put
+from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
+from coordinator.store.wanted import Wanted
+
+INTENTION = {"Kind": "service-intentions", "Name": "db"}
+
+
+def change(chance):
+    """Any of the writes that a snapshot depends on."""
+    node, service = f"n{chance.randrange(2)}", f"s{chance.randrange(3)}"
+    key, status = f"{node}/{service}", chance.choice(["passing", "critical"])
+    action = chance.choice(["allow", "deny"])
+    return chance.choice(
+        [
+            Put(table=NODES, key=node, value={"Node": node, "Address": f"10.0.0.{len(status)}"}),
+            Put(
+                table=SERVICES,
+                key=key,
+                value={"ID": service, "Service": service, "Port": 80, "Connect": {"Native": True}},
+            ),
+            Delete(table=SERVICES, key=key),
+            Put(table=CHECKS, key=key, value={"Status": status, "ServiceID": service}),
+            Put(
+                table=ENTRIES,
+                key="service-intentions/db",
+                value=INTENTION | {"Sources": [{"Name": service, "Action": action}]},
+            ),
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_composer_says_what_compose_says(trust, seed):
+    chance = random.Random(seed)
+    wanted = await Wanted.open(MemoryStore())
+    composer = Composer(default_allow=False, clock=lambda: 0.0)
+    for _ in range(60):
+        await wanted.commit([change(chance)])
+        state = wanted.state.snapshot()
+        assert composer(state, trust) == compose(state, default_allow=False, trust=trust)
