@@ -188,7 +188,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 #: What `Query.what` may be.
-QUERIES = ("connections", "metrics")
+QUERIES = ("connections", "closed", "connection", "metrics")
 
 Message = (
     Hello

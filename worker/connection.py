@@ -131,9 +131,11 @@ class Frame:
         else:
             entry.count_bytes()
             meters.active.dec()
+            world.recent.add(entry, end, world.clock())
         meters.closed(end).inc()
         meters.duration.observe(world.clock() - entry.started)
         world.live.remove(entry)
+        entry.let_go()
 
 
 async def _ending(inbound: Inbound, serve: Serve) -> End:

@@ -39,7 +39,7 @@ from cluster.reasons import RevocationCause
 from cluster.snapshot import Encoded, SnapshotId, Whole, assemble, decode_snapshot
 from worker.gateways.inbound import World
 from worker.listeners import Listeners
-from worker.report import close_ids, connections_page
+from worker.report import close_ids, closed_page, connections_page, one_connection
 from worker.revocation import revoke
 from worker.telemetry.metrics import news
 from worker.view.compile import Workshop, compile_view
@@ -266,6 +266,10 @@ class Control:
         world = self._world
         if query.what == "connections":
             return connections_page(world.live, query, world.settings, world.clock())
+        if query.what == "closed":
+            return closed_page(world, query)
+        if query.what == "connection":
+            return one_connection(world, query)
         return Answer(request=query.request, error=f"a worker knows nothing of {query.what!r}")
 
     def _close(self, close: Close) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from cluster.authorize import DestinationPolicy, Permit
+from cluster.authorize import Denied, DestinationPolicy, Permit, reason_of
+from cluster.intentions import Intention
+from cluster.moments import format_moment
 from cluster.names import ServiceName
 from cluster.reasons import End
 from cluster.routes import Endpoint
@@ -24,12 +26,16 @@ _FLOWING = frozenset({"relay", LAUNCHED})
 
 
 class Entry:
-    """One connection, from accept to account. Written by its own task only, but for `end`."""
+    """One connection, from accept to account. Written by its own task only, but for `end`.
+
+    `generation` is that of its accept, then that of the decision about it.
+    """
 
     __slots__ = (
         "_cancel",
         "_counted_down",
         "_counted_up",
+        "denied",
         "ended_by",
         "endpoint",
         "expires_at",
@@ -58,12 +64,13 @@ class Entry:
         self.server_name = ""
         self.service: ServiceName | None = None
         self.permit: Permit | None = None
+        self.denied: Denied | None = None
         self.endpoint: Endpoint | None = None
         self.expires_at = float("inf")
         self.ended_by: End | None = None
         self.flow = Flow()
         self.meters: ServiceMeters | None = None
-        self._cancel: Callable[[], None] = lambda: None
+        self._cancel: Callable[[], None] = _nothing
         self._counted_up = 0
         self._counted_down = 0
 
@@ -92,6 +99,18 @@ class Entry:
             self._cancel()
         return True
 
+    def decided(self, answer: Permit | Denied, generation: int) -> None:
+        """Somebody has said whether it may go on, by the policy of this generation."""
+        self.generation = generation
+        if isinstance(answer, Permit):
+            self.permit = answer
+        else:
+            self.denied = answer
+
+    def let_go(self) -> None:
+        """It is over: nothing of it is needed any more but what can be told of it."""
+        self._cancel = _nothing
+
     def count_bytes(self) -> None:
         """Add what moved since the last call, so that a connection of hours is seen while it lives."""
         if self.meters is None:
@@ -106,7 +125,8 @@ class Entry:
 
     def describe(self, now: float) -> dict[str, Any]:
         """The entry as `lockgate connections list` shows it."""
-        source = self.permit.source if self.permit else None
+        answer = self.permit or self.denied
+        source = answer.source if answer else None
         return {
             "gateway": self.gateway,
             "kind": self.kind,
@@ -121,10 +141,44 @@ class Entry:
             "generation": self.generation,
         }
 
+    def describe_decision(self) -> dict[str, Any]:
+        """Who decided what, for `lockgate explain`; `allowed` is None if nobody has."""
+        answer = self.permit or self.denied
+        decision = answer.decision if answer else None
+        rule = decision.rule if decision else None
+        reason = "nobody has decided about it"
+        if isinstance(answer, Denied):
+            reason = answer.reason
+        elif decision is not None:
+            reason = reason_of(decision)
+        return {
+            "allowed": None if answer is None else answer is self.permit,
+            "rule": None if rule is None else _shown_rule(rule),
+            "default": decision is not None and decision.by_default,
+            "precedence": rule.precedence if rule else 0,
+            "reason": reason,
+        }
+
     def _shown_state(self) -> str:
         if self.state != LAUNCHED:
             return self.state
         return "relay" if self.flow.has_reached else "dial"
+
+
+def _nothing() -> None:
+    """There is nobody to wake."""
+
+
+def _shown_rule(rule: Intention) -> dict[str, Any]:
+    shown = {
+        "SourceName": str(rule.source),
+        "DestinationName": str(rule.destination),
+        "Action": "" if rule.permissions else rule.action.value,
+        "Precedence": rule.precedence,
+        "Description": rule.description,
+        "ExpiresAt": format_moment(rule.expires_at) if rule.expires_at else "",
+    }
+    return {name: value for name, value in shown.items() if value != ""}
 
 
 class Live:

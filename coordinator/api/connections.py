@@ -17,8 +17,11 @@ _FILTERS = ("node", "gateway", "kind", "source", "destination")
 
 
 async def _list(call: Call) -> list[dict[str, Any]]:
+    """Live ones; with `closed` those that were closed lately, with `recent` both."""
     wanted = {name: value for name in _FILTERS if (value := call.query(name))}
-    return await _live(call, wanted)
+    closed = call.flag("closed") or call.flag("recent")
+    found = await _asked(call, wanted, "closed") if closed else []
+    return found if call.flag("closed") else [*found, *await _asked(call, wanted, "connections")]
 
 
 async def _close(call: Call) -> dict[str, Any]:
@@ -28,7 +31,7 @@ async def _close(call: Call) -> dict[str, Any]:
     wanted = {name: value for name in ("source", "destination") if (value := body.text(name))}
     if bool(ids) == bool(wanted):
         raise ApiError(400, "say which: either ids, or source and destination")
-    live = await _live(call, wanted)
+    live = await _asked(call, wanted, "connections")
     known = tuple(str(one["id"]) for one in live)
     unknown = [one for one in ids if one not in known]
     if unknown and len(live) < MAX_ITEMS:  # a longer list is cut off, and proves nothing
@@ -39,11 +42,11 @@ async def _close(call: Call) -> dict[str, Any]:
     return {"closed": list(chosen)}
 
 
-async def _live(call: Call, wanted: dict[str, str]) -> list[dict[str, Any]]:
-    """Live connections with these values; nodes narrow by some of them, the rest is done here."""
+async def _asked(call: Call, wanted: dict[str, str], what: str) -> list[dict[str, Any]]:
+    """Connections with these values; nodes narrow by some of them, the rest is done here."""
     asked = {name: value for name, value in wanted.items() if name in _NARROWED_BY_NODES}
-    live = await call.services.fleet.query("connections", asked)
-    return [one for one in live if wanted.items() <= one.items()]
+    found = await call.services.fleet.query(what, asked)
+    return [one for one in found if wanted.items() <= one.items()]
 
 
 ROUTES = (

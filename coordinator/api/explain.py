@@ -4,13 +4,14 @@ Belongs here: putting the answers of the data path's functions together. Never h
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.authorize import reason_of
-from cluster.intentions import covers, evaluate, in_force
+from cluster.intentions import Action, Decision, covers, evaluate, in_force
 from cluster.lookup import NameTable
 from cluster.names import ServiceName, service_sni
+from cluster.permissions import Request, deciding_permission
 from cluster.routes import Endpoint, GatewayKind
 from cluster.snapshot import Trust
 from coordinator.acl.rights import intention_read, operator_read
@@ -18,11 +19,14 @@ from coordinator.compose.catalog import Catalog, instances
 from coordinator.compose.linking import gateway_services
 from coordinator.compose.routes import Routes, routes
 
-from .answers import ApiError
-from .endpoint import Call, Read, at
+from .answers import ApiError, refuse
+from .body import Fields, read_object
+from .consequences import with_entries
+from .endpoint import Call, Do, Read, at
 from .names import service_parameter
 from .needs import in_answer
-from .pairs import Pair, pairs
+from .pairs import pairs_towards, rules_towards
+from .plan import judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,57 @@ def _explain(call: Call) -> dict[str, Any]:
         call.require(intention_read(destination.name))
         sni = _sni(call, destination)
     way = _way(served, destination, sni)
+    answer = _decision(call, source, destination) | _route(way) | _generation(call)
+    return answer | _of_request(call, source, destination)
+
+
+def explain_pair(call: Call, source: ServiceName, destination: ServiceName) -> dict[str, Any]:
+    """What holds for a connection between the two."""
+    way = _way(_served(call), destination, _sni(call, destination))
     return _decision(call, source, destination) | _route(way) | _generation(call)
+
+
+async def _explain_planned(call: Call) -> dict[str, Any]:
+    """The same for the state that a change would lead to, which is in the body as `plan` takes it."""
+    state = call.services.wanted.state.snapshot()
+    change = await judged(state, Fields(await read_object(call.request)))
+    if change.problems:
+        raise refuse(400, change.problems)
+    after = with_entries(state, change.written, change.removed)
+    return _explain(replace(call, state=after))
+
+
+def _of_request(call: Call, source: ServiceName, destination: ServiceName) -> dict[str, Any]:
+    """What the permissions say of the request that `method`, `path` and `header` describe, if they do.
+
+    That is not enforced yet: a gateway carries the service as tcp, and `allowed` is its answer.
+    """
+    query = call.request.query_params
+    if not any(name in query for name in ("method", "path", "header")):
+        return {}
+    request = Request(
+        method=call.query("method", "GET").upper(),
+        path=call.query("path", "/"),
+        headers=tuple(_header(text) for text in query.getlist("header")),
+    )
+    decision = _evaluated(call, source, destination)
+    permissions = decision.rule.permissions if decision.rule else ()
+    if not permissions:
+        return {"request": {"allowed": decision.allowed, "permission": None, "number": None}}
+    number = deciding_permission(permissions, request)
+    if number is None:
+        allowed = call.services.default_allow
+        return {"request": {"allowed": allowed, "permission": None, "number": None}}
+    permission = permissions[number]
+    allowed = permission["Action"] == Action.ALLOW
+    return {"request": {"allowed": allowed, "permission": permission, "number": number + 1}}
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ApiError(400, f"'header' is NAME:VALUE, not {text[:40]!r}")
+    return name.strip(), value.strip()
 
 
 def _served(call: Call) -> Routes:
@@ -107,15 +161,10 @@ def _way(served: Routes, destination: ServiceName, sni: str) -> Way:
 
 
 def _decision(call: Call, source: ServiceName, destination: ServiceName) -> dict[str, Any]:
-    known, now = pairs(call.state), call.services.clock()
+    known, now = pairs_towards(call.state, destination), call.services.clock()
     ended = [pair for pair in known if pair.rule.has_expired(now)]
-    decision = evaluate(
-        in_force((pair.rule for pair in known), now),
-        source,
-        destination,
-        default_allow=call.services.default_allow,
-    )
-    rule = next((pair.shown for pair in known if pair.rule is decision.rule), None)
+    decision = _evaluated(call, source, destination)
+    rule = next((pair.shown for pair in known if pair.rule == decision.rule), None)
     return {
         "allowed": decision.allowed,
         "decision": {
@@ -123,14 +172,14 @@ def _decision(call: Call, source: ServiceName, destination: ServiceName) -> dict
             "default": decision.by_default,
             "precedence": decision.rule.precedence if decision.rule else 0,
             "reason": reason_of(decision),
-            "expired": [pair.shown for pair in ended if _concerns(pair, source, destination)],
+            "expired": [pair.shown for pair in ended if covers(pair.rule.source, source)],
         },
     }
 
 
-def _concerns(pair: Pair, source: ServiceName, destination: ServiceName) -> bool:
-    rule = pair.rule
-    return covers(rule.source, source) and covers(rule.destination, destination)
+def _evaluated(call: Call, source: ServiceName, destination: ServiceName) -> Decision:
+    rules = in_force(rules_towards(call.state, destination.name), call.services.clock())
+    return evaluate(rules, source, destination, default_allow=call.services.default_allow)
 
 
 def _route(way: Way) -> dict[str, Any]:
@@ -167,4 +216,10 @@ def _generation(call: Call) -> dict[str, int]:
     return {"generation": call.services.fleet.status().get("generation", 0)}
 
 
-ROUTES = (at("/v1/lockgate/explain", GET=Read(answer=_explain, needs=in_answer)),)
+ROUTES = (
+    at(
+        "/v1/lockgate/explain",
+        GET=Read(answer=_explain, needs=in_answer),
+        POST=Do(answer=_explain_planned, needs=in_answer),
+    ),
+)

@@ -48,7 +48,7 @@ class Change:
 async def _plan(call: Call) -> dict[str, Any]:
     """`valid` is false, and everything else empty, if the change would be refused."""
     state = call.services.wanted.state.snapshot()
-    change = await _judged(state, Fields(await read_object(call.request)))
+    change = await judged(state, Fields(await read_object(call.request)))
     if change.problems:
         return _shown(change) | _NOTHING
     after = with_entries(state, change.written, change.removed)
@@ -60,7 +60,7 @@ async def _simulate(call: Call) -> dict[str, Any]:
     """Without `flows` the nodes are asked for what is live and what was closed lately."""
     state = call.services.wanted.state.snapshot()
     body = Fields(await read_object(call.request))
-    change = await _judged(state, body)
+    change = await judged(state, body)
     if change.problems:
         return _shown(change) | {"flows": 0, "same": 0, "skipped": 0, "differs": []}
     flows, missing = await _flows(call, body.anything("flows"))
@@ -81,7 +81,7 @@ async def _flows(call: Call, given: Any) -> tuple[Iterable[Any], list[str]]:
     return (*live.items, *closed.items), list(dict.fromkeys((*live.missing, *closed.missing)))
 
 
-async def _judged(state: State, body: Fields) -> Change:
+async def judged(state: State, body: Fields) -> Change:
     """The change, judged by the rules of each entry and between them. Raises ApiError (400)."""
     entries = _objects(body, "entries")
     removed = tuple(_key(one) for one in _objects(body, "delete"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import Group, command, option
+from .options import Group, command, flag, option
 from .output import print_json, print_table
 from .settings import Settings
 
@@ -23,16 +23,23 @@ def connections() -> None:
 @command("list")
 @option("source", default="", help="Only connections from this service.")
 @option("destination", default="", help="Only connections to this service.")
+@flag("closed", help="Those that were closed lately instead, with why.")
+@flag("recent", help="Those that were closed lately too.")
 @click.pass_obj
-def list_connections(settings: Settings, source: str, destination: str) -> None:
-    """Print the live connections of all gateways.
+def list_connections(
+    settings: Settings, source: str, destination: str, closed: bool, recent: bool
+) -> None:
+    """Print the live connections of all gateways, or those that were closed lately.
 
     \b
     Examples:
       lockgate connections list
+      lockgate connections list -closed -destination billing
       lockgate connections list -source web -destination billing --format json
     """
     params = {"source": source, "destination": destination}
+    params |= {"closed": "true"} if closed else {}
+    params |= {"recent": "true"} if recent else {}
     with settings.api() as api:
         found = api.get("/v1/lockgate/connections", **{k: v for k, v in params.items() if v})
     if settings.is_json:
@@ -67,10 +74,11 @@ def close(settings: Settings, source: str, destination: str, ids: tuple[str, ...
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    names = ("id", "source", "destination", "gateway", "endpoint", "state")
+    names = ("id", "source", "destination", "gateway", "endpoint")
     sizes = (_size(one.get("bytes_up", 0)), _size(one.get("bytes_down", 0)))
     age = f"{one.get('age_seconds', 0):.0f}s"
-    return (*(str(one.get(name) or "") for name in names), age, *sizes)
+    state = str(one.get("end") or one.get("state") or "")
+    return (*(str(one.get(name) or "") for name in names), state, age, *sizes)
 
 
 def _size(count: int) -> str:

@@ -5,8 +5,9 @@ Belongs here: reading what a command was given, all problems at once. Never here
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
-from cluster.errors import ConfigError
+from cluster.errors import ConfigError, LockgateError
 from coordinator.entries.load import EntryItem, Item, Loaded, load_files, load_text
 
 STDIN = "-"
@@ -33,6 +34,15 @@ def load(files: Iterable[str]) -> Loaded:
         problems=tuple(problem for one in loaded for problem in one.problems),
         warnings=tuple(warning for one in loaded for warning in one.warnings),
     )
+
+
+def read_entries(files: Iterable[str]) -> list[dict[str, Any]]:
+    """The bodies of the configuration entries in the files. Raises ConfigError, LockgateError."""
+    items = read_items(files)
+    for item in items:
+        if not isinstance(item, EntryItem):
+            raise LockgateError(f"{name_of(item)}: only configuration entries can be planned")
+    return [item.entry.body for item in items if isinstance(item, EntryItem)]
 
 
 def name_of(item: Item) -> str:

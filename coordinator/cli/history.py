@@ -46,7 +46,7 @@ def _row(one: dict[str, Any]) -> tuple[Any, ...]:
     number = str(one["generation"]) if one["published"] else f"({one['generation']})"
     authors = dict.fromkeys(change["author"] for change in one["changes"] if change["author"])
     nodes = [refusal["node"] for refusal in one["nacked"]]
-    return number, _time(one["at"]), list(authors), _changed(one["changes"]), nodes
+    return number, time_of(one["at"]), list(authors), _changed(one["changes"]), nodes
 
 
 def _changed(changes: list[dict[str, Any]]) -> str:
@@ -61,7 +61,8 @@ def _changed(changes: list[dict[str, Any]]) -> str:
     return " ".join((*(f"{note}:" for note in notes), *named[:_NAMED], *more))
 
 
-def _time(seconds: float) -> str:
+def time_of(seconds: float) -> str:
+    """A moment in UTC, to the second."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -70,7 +70,7 @@ def simulate(
     \b
     Examples:
       lockgate simulate deny-web.hcl
-      lockgate connections list -all --format json > flows.json
+      lockgate connections list -recent --format json > flows.json
       lockgate simulate -flows flows.json deny-web.hcl
     """
     more = {"flows": _recorded(flows)} if flows else {}

@@ -48,7 +48,11 @@ class ScriptedFleet:
     def refusals(self):
         return self.refused
 
-    async def query(self, what, arguments):
+    async def query(self, what, arguments, *, node=None):
+        if what == "connection":
+            return [
+                one for one in self.ended if one["id"] == arguments["id"] and one["node"] == node
+            ]
         return {"connections": self.live, "closed": self.ended}[what]
 
     async def survey(self, what, arguments):

@@ -47,6 +47,17 @@ def test_exactly_the_planned_connections_are_closed(cluster, sidecar):
         redis.stdin.flush()
         assert redis.stdout.readline() == b"1\n"
 
+        gone = min(doomed)
+        explained = cluster.json("explain", "-connection", gone)
+        assert explained["connection"]["end"] == "intention_revoked"
+        assert explained["then"]["rule"]["SourceName"] == "web"
+        assert explained["then"]["allowed"] is True
+        assert explained["allowed"] is False
+        closed = {one["id"] for one in cluster.json("connections", "list", "-closed")}
+        assert doomed <= closed
+        same = cluster.run("simulate", str(file))
+        assert same.returncode == 2, same.stdout + same.stderr
+
         back = cluster.json("rollback", str(before))
         assert back["newly_allowed"] == [{"source": "web", "destination": "postgres"}]
         assert pgbench_init(sidecar.ports["postgres"]).returncode == 0

@@ -16,6 +16,7 @@ from worker.dial import Dialer
 from worker.gateways.handshakes import Handshakes
 from worker.live import Entry, Live
 from worker.net.sockets import notice_dead_peers
+from worker.recent import Recent
 from worker.relay.engine import Launcher, RelayEngine, RelayLimits
 from worker.settings import WorkerSettings
 from worker.telemetry.metrics import Metrics
@@ -34,6 +35,7 @@ class World:
     chance: random.Random
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
+    recent: Recent = field(default_factory=Recent)
     #: The engine, if it can carry a connection without a task of ours.
     launcher: Launcher | None = field(init=False)
     #: Called when a batch of connections has been looked at: what was launched is to begin.

@@ -137,13 +137,13 @@ def _permit(inbound: Inbound, client: TlsLeg, target: TerminatingTarget) -> Perm
         raise Refused(End.NO_ROUTE, f"{target.service} is no longer linked to this gateway")
     answer = authorize(policy, client.peer_uri, view.trust_domain)
     allowed = isinstance(answer, Permit)
+    entry.decided(answer, view.generation)
     world.metrics.decisions.counter(
         view, entry.gateway, target.service, answer.source, allowed
     ).inc()
     world.metrics.authorize_seconds.observe(world.clock() - started)
     if not isinstance(answer, Permit):
         raise Refused(End.DENIED, answer.reason)
-    entry.permit = answer
     entry.expires_at = client.peer_not_after
     return answer
 

@@ -166,3 +166,25 @@ async def test_connect_ca_set_config_names_what_is_wrong(lockgate, tmp_path, con
     done = await lockgate("connect", "ca", "set-config", "-config-file", file, status=1)
     assert words in done.err
     assert len(done.err.splitlines()) == 1
+
+
+async def test_explain_a_connection_a_request_and_a_plan(lockgate, services, file):
+    closed = LIVE | {"state": "closed", "end": "denied", "opened_at": 1.0, "closed_at": 2.0}
+    decision = {"allowed": False, "rule": None, "default": True, "precedence": 0, "reason": "no"}
+    services.fleet.ended = [closed | {"decision": decision}]
+    out = (await lockgate("explain", "-connection", "n1/0/1")).out
+    assert "denied at generation 7" in out
+    assert "1970-01-01T00:00:02Z" in out
+    assert "Intentions: ask" in out
+    assert "Now:" in out
+    pair = ("explain", "-source", "web", "-destination", "billing")
+    asked = (await lockgate(*pair, "-path", "/x", "-header", "a:b")).out
+    assert "Request:" in asked
+    text = 'Kind = "service-intentions"\nName = "billing"\nSources = [{ Name = "web", Action = "allow" }]'
+    planned = await lockgate(*pair, "-plan", file("allow.hcl", text))
+    assert planned.out.splitlines()[0].split() == ["Decision:", "allowed"]
+    assert (await lockgate(*pair)).out.splitlines()[0].split() == ["Decision:", "denied"]
+    both = await lockgate(*pair, "-connection", "x", status=1)
+    assert "stands alone" in both.err
+    listed = (await lockgate("connections", "list", "-closed")).out
+    assert "denied" in listed
