@@ -26,6 +26,8 @@ from coordinator.api.serve import Tcp
 from coordinator.api.serve import serve as serve_api
 from coordinator.api.services import Services
 from coordinator.api.tls import TlsFiles
+from coordinator.audit.entry import announce
+from coordinator.audit.log import AuditLog
 from coordinator.ca.agent_leaves import AgentLeaves
 from coordinator.ca.authority import Authority
 from coordinator.compose import Composer
@@ -56,6 +58,7 @@ class Coordinator:
         authority: Authority,
         version: str,
         bus_key: str,
+        audit: AuditLog,
     ) -> None:
         self.config = config
         self.wanted = wanted
@@ -91,6 +94,7 @@ class Coordinator:
             bus_key=bus_key,
             clock=wall_clock,
             writes=self.writes,
+            audit=audit,
             access=Access(
                 wanted,
                 enabled=config.acl_enabled,
@@ -167,8 +171,11 @@ async def _run(config: CoordinatorConfig, version: str) -> None:
     """Load, serve, and close in order."""
     keys = ensure_key_file(_prepared(config))
     store = await _open_store(config)
+    audit = None
     try:
+        audit = _open_audit(config)
         wanted = await Wanted.open(store)
+        wanted.precede(announce)
         authority = await Authority.open(
             wanted,
             datacenter=config.datacenter,
@@ -179,11 +186,24 @@ async def _run(config: CoordinatorConfig, version: str) -> None:
         curve = CurveServer(secret_key=keys.secret_key, allow=partial(_node_of, wanted))
         log.info("starting", version=version, python=platform.python_version())
         async with serve_bus(f"tcp://{config.bus_addr}", curve=curve) as bus:
-            coordinator = Coordinator(config, store, wanted, authority, version, keys.public_key)
+            coordinator = Coordinator(
+                config, store, wanted, authority, version, keys.public_key, audit
+            )
             await coordinator.run(bus)
     finally:
+        if audit is not None:
+            audit.close()
         with trio.CancelScope(shield=True):
             await store.aclose()
+
+
+def _open_audit(config: CoordinatorConfig) -> AuditLog:
+    """Raises ConfigError."""
+    try:
+        return AuditLog(Path(config.state_dir))
+    except OSError as error:
+        problem = Problem(file=error.filename or "", message=error.strerror or str(error))
+        raise ConfigError((problem,)) from error
 
 
 def _prepared(config: CoordinatorConfig) -> Path:

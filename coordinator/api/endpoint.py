@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import trio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,9 +20,11 @@ from starlette.types import Receive, Scope, Send
 
 from cluster.errors import LockgateError
 from coordinator.acl.speaker import EVERYBODY
+from coordinator.audit.entry import Entry
 from coordinator.store.author import AUTHOR
 
 from .answers import ApiError, error_answer, json_answer
+from .auditing import entry_for, is_mutating, working_for
 from .blocking import hold
 from .call import Call
 from .filtering import Filterable, asked_filter, filtered, refuse_filter
@@ -99,6 +102,7 @@ class Do:
 
     answer: Callable[[Call], Awaitable[Any]]
     needs: Needs = unstated
+    audited: bool = False  # a GET that makes something; other methods go into the audit log anyway
 
     async def respond(self, call: Call) -> Response:
         refuse_filter(call.query("filter"))
@@ -116,16 +120,36 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
+        entry = self._entry(request)
+        status = 0
         try:
-            response = await self._respond(request)
-        except ApiError as error:
-            response = error_answer(error)
-        except LockgateError as error:
-            response = error_answer(ApiError(500, str(error)))
+            response = await self._answer(request, entry)
+            status = response.status_code
+        finally:
+            if entry is not None:
+                with trio.CancelScope(shield=True):
+                    await entry.end(status)
         response.headers["X-Consul-Default-ACL-Policy"] = request.app.state.services.access.default
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
+    def _entry(self, request: Request) -> Entry | None:
+        """For the audit log, if this call is to be in it."""
+        method = self.methods.get(request.method)
+        makes = isinstance(method, Do) and method.audited
+        if method is None or not (makes or is_mutating(request)):
+            return None
+        return entry_for(request.app.state.services, request)
+
+    async def _answer(self, request: Request, entry: Entry | None) -> Response:
+        """The answer, an error's too."""
+        try:
+            return await self._respond(request, entry)
+        except ApiError as error:
+            return error_answer(error)
+        except LockgateError as error:
+            return error_answer(ApiError(500, str(error)))
+
+    async def _respond(self, request: Request, entry: Entry | None) -> Response:
         method = self.methods.get(request.method)
         if method is None:
             allow = {"Allow": ",".join(sorted(self.methods))}
@@ -134,7 +158,12 @@ class Endpoint:
         check_common(request.query_params, services.datacenter)
         call = _call(services, request)
         AUTHOR.set(call.speaker.name if call.speaker is not EVERYBODY else caller(request.scope))
-        return await method.respond(call)
+        if entry is None:
+            return await method.respond(call)
+        entry.who = call.speaker.name
+        await entry.lines.require_writable()
+        with working_for(entry):
+            return await method.respond(call)
 
 
 def at(path: str, **methods: Read | Do) -> Route:

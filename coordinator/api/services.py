@@ -15,6 +15,7 @@ from starlette.types import Scope
 from cluster.certs import TrustBundle
 from coordinator.acl.directory import Directory
 from coordinator.acl.speaker import EVERYBODY, Speaker
+from coordinator.audit.log import AuditLog
 from coordinator.ca.agent_leaves import AgentLeaf
 from coordinator.ca.csr import Asked
 from coordinator.ca.sign import SignedLeaf
@@ -140,6 +141,8 @@ class Services:
     address: str = ""
     #: The public half of the bus's key, which nodes are configured with.
     bus_key: str = ""
+    #: None: calls are not written down.
+    audit: AuditLog | None = None
     access: Access = field(default_factory=OpenAccess)
     chance: random.Random = field(default_factory=random.Random)
     #: Held from a look at the wanted state to the commit of what was decided by it.

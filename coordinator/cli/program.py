@@ -20,6 +20,7 @@ from .settings import Settings
 _HERE = "coordinator.cli"
 _COMMANDS = {
     "acl": f"{_HERE}.acl:acl",
+    "audit": f"{_HERE}.audit:audit",
     "catalog": f"{_HERE}.catalog:catalog",
     "config": f"{_HERE}.config:config",
     "connect": f"{_HERE}.connect:connect",

@@ -8,7 +8,7 @@ who wait. One at a time, in the order of the calls. There is no await between th
 waking, so a cancelled commit is wholly there or not at all.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import trio
 
@@ -17,7 +17,7 @@ from cluster.process.clock import wall_clock
 from .author import AUTHOR
 from .records import Change, Expect, Store, StoreError
 from .settle import Effect, settle
-from .state import LiveState
+from .state import LiveState, State
 from .versions import recorded
 from .waiters import Waiters
 
@@ -32,6 +32,7 @@ class Wanted:
         self._turn = trio.Lock()  # first come, first served
         self._waiters = Waiters()
         self._followers: list[Callable[[Effect], None]] = []
+        self._precede: Callable[[Effect, State], Awaitable[None]] | None = None
 
     @classmethod
     async def open(cls, store: Store, clock: Callable[[], float] = wall_clock) -> "Wanted":
@@ -49,6 +50,12 @@ class Wanted:
         """
         self._followers.append(follower)
 
+    def precede(self, announce: Callable[[Effect, State], Awaitable[None]]) -> None:
+        """Call `announce` with each effect, and the state before it, before the store keeps it. When it
+        raises a StoreError nothing is changed.
+        """
+        self._precede = announce
+
     async def commit(
         self, changes: Sequence[Change], expect: Sequence[Expect] = (), *, note: str = ""
     ) -> int:
@@ -64,6 +71,8 @@ class Wanted:
             if version := recorded(settled, self._state, at=at, author=author, note=note):
                 changes = (*changes, *version)
                 settled = self._settled(changes, expect)
+            if self._precede is not None:
+                await self._precede(settled, self._state)
             revision = await self._store.commit(changes, expect)
             if revision != settled.revision:
                 raise StoreError(

@@ -6,6 +6,8 @@ from functools import partial
 import pytest
 
 from coordinator.api.serve import serve
+from coordinator.audit.entry import announce
+from coordinator.audit.log import AuditLog
 from tests.coordinator.cli.conftest import run_lockgate
 from tests.fakes.api import make_access
 
@@ -95,3 +97,18 @@ async def test_what_is_missing_is_named(lockgate, arguments, text):
     ended = await lockgate("acl", *arguments, status=1)
     assert text in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+async def test_the_audit_log_is_shown(services, tmp_path, nursery):
+    log = AuditLog(tmp_path)
+    services.wanted.precede(announce)
+    serving = dataclasses.replace(services, audit=log, access=make_access(services.wanted))
+    bound = await nursery.start(partial(serve, serving, unix_path=tmp_path / "audited.sock"))
+    await run_lockgate("acl", "policy", "create", "-name=p", "-rules=", address=bound.unix)
+    shown = await run_lockgate("audit", "-n", "5", address=bound.unix)
+    assert "PUT /v1/acl/policy" in shown.out
+    assert "acl_policies/" in shown.out
+    (call,) = (await run_lockgate("audit", "--format", "json", address=bound.unix)).json
+    assert call["from"].startswith("unix uid ")
+    assert call["who"].startswith("uid ")
+    log.close()

@@ -1,0 +1,58 @@
+"""Which calls go into the audit log, and a call's entry from its beginning to its end.
+
+Belongs here: the frame around a mutating call. Never here: the file (`coordinator.audit`), or who may call.
+
+Every PUT, POST and DELETE of an endpoint goes in, refused ones too, and those that only ask; so does a GET
+that makes something (`Do(audited=True)`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from coordinator.audit.entry import ENTRY, Entry
+
+from .access import peer_of_scope
+from .services import Services
+
+_MUTATING = ("PUT", "POST", "DELETE")
+
+
+def is_mutating(request: Request) -> bool:
+    return request.method in _MUTATING
+
+
+def entry_for(services: Services, request: Request) -> Entry | None:
+    """A new entry; None where there is no audit log."""
+    if services.audit is None:
+        return None
+    return Entry(
+        lines=services.audit,
+        clock=services.clock,
+        method=request.method,
+        path=request.scope["path"],
+        source=_source(request.scope),
+    )
+
+
+@contextmanager
+def working_for(entry: Entry) -> Iterator[None]:
+    """What is committed meanwhile is announced in this entry."""
+    token = ENTRY.set(entry)
+    try:
+        yield
+    finally:
+        ENTRY.reset(token)
+
+
+def _source(scope: Scope) -> str:
+    """Where a request came from: a process on this host, or an address and the certificate shown."""
+    peer = peer_of_scope(scope)
+    if peer is not None:
+        return f"unix uid {peer.uid} gid {peer.gid} pid {peer.pid}"
+    host, port = (scope.get("client") or ("unknown", 0))[:2]
+    address = f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    certificate = (scope.get("state") or {}).get("certificate")
+    return f"{address} certificate {certificate}" if certificate else address
