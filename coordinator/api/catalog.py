@@ -8,7 +8,6 @@ from typing import Any
 
 from cluster.filters.catalog import CATALOG_SERVICE, GATEWAY_SERVICE, NODE, SERVICE
 from coordinator.acl.rights import Right, node_read, service_read
-from coordinator.compose.linking import gateway_services
 from coordinator.store.records import Record
 from coordinator.store.tables import ENTRIES, NODES, SERVICES
 
@@ -16,7 +15,7 @@ from .central_config import central_config
 from .endpoint import Call, Read, at
 from .filtering import Filterable
 from .needs import Each, anyone, each, in_answer, named
-from .selection import of_connect, of_service, on_nodes_asked_for, pairs_of
+from .selection import links_of_gateway, of_connect, of_service, on_nodes_asked_for, pairs_of
 from .shapes import (
     catalog_service_shape,
     in_order,
@@ -96,8 +95,7 @@ def _readable_services(call: Call, node: Record) -> list[Record]:
 
 
 def _gateway_services(call: Call) -> list[dict[str, Any]]:
-    name = call.path("gateway")
-    return [link.row() for link in gateway_services(call.state) if link.gateway == name]
+    return [link.row() for link in links_of_gateway(call.state, call.path("gateway"))]
 
 
 def _under_node(call: Call) -> str:

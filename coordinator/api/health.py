@@ -19,7 +19,7 @@ from .central_config import CentralConfig, central_config
 from .endpoint import Call, Read, at
 from .filtering import Filterable
 from .needs import each
-from .selection import of_connect, of_service, on_nodes_asked_for
+from .selection import of_connect, of_ingress, of_service, on_nodes_asked_for
 from .shapes import (
     check_shape,
     checks_on,
@@ -123,6 +123,15 @@ ROUTES = (
         "/v1/health/connect/{service}",
         GET=Read(
             answer=_health_of(of_connect),
+            needs=_SHOWN,
+            tables=(*_INSTANCES, ENTRIES),
+            filterable=_ENTRIES,
+        ),
+    ),
+    at(
+        "/v1/health/ingress/{service}",
+        GET=Read(
+            answer=_health_of(of_ingress),
             needs=_SHOWN,
             tables=(*_INSTANCES, ENTRIES),
             filterable=_ENTRIES,

@@ -9,10 +9,11 @@ from typing import Any
 
 from cluster.catalog import Kind
 from coordinator.compose.catalog import is_native
-from coordinator.compose.linking import gateways_of
+from coordinator.compose.ingress_links import IngressLink, ingress_links
+from coordinator.compose.linking import Link, gateway_services, gateways_of
 from coordinator.store.records import Record
 from coordinator.store.state import State
-from coordinator.store.tables import SERVICES
+from coordinator.store.tables import ENTRIES, SERVICES
 
 from .answers import ApiError
 from .endpoint import Call
@@ -48,6 +49,25 @@ def _leads_to(value: Mapping[str, Any], service: str, gateways: frozenset[str]) 
         case Kind.TYPICAL:
             return value["Service"] == service and is_native(value)
     return False
+
+
+def of_ingress(call: Call) -> list[Record]:
+    """The instances of ingress gateways that expose the service."""
+    service = call.path("service")
+    gateways = {link.gateway for link in ingress_links(call.state) if link.service == service}
+    table = call.state.table(SERVICES).values()
+    found = (r for r in table if r.value.get("Kind") == Kind.INGRESS_GATEWAY)
+    return _narrowed(call, in_order(r for r in found if r.value["Service"] in gateways))
+
+
+def links_of_gateway(state: State, gateway: str) -> list[Link | IngressLink]:
+    """The services that a gateway leads to or exposes; of a gateway that nobody knows none."""
+    links: tuple[Link | IngressLink, ...] = ()
+    if state.get(ENTRIES, f"{Kind.TERMINATING_GATEWAY}/{gateway}"):
+        links = gateway_services(state)
+    elif state.get(ENTRIES, f"{Kind.INGRESS_GATEWAY}/{gateway}"):
+        links = ingress_links(state)
+    return [link for link in links if link.gateway == gateway]
 
 
 def on_nodes_asked_for(call: Call) -> Callable[[Record], bool]:

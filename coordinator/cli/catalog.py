@@ -13,7 +13,8 @@ from .options import Group, command, flag, option
 from .output import print_json, print_table
 from .settings import Settings
 
-_KIND = "terminating-gateway"
+_TERMINATING = "terminating-gateway"
+_KINDS = (_TERMINATING, "ingress-gateway")
 
 
 @click.group("catalog", cls=Group)
@@ -68,26 +69,42 @@ def list_nodes(settings: Settings, service: str) -> None:
 @click.argument("gateway", required=False)
 @click.pass_obj
 def gateway_services(settings: Settings, gateway: str | None) -> None:
-    """Print the services that a gateway, or each gateway, leads to.
+    """Print the services that a gateway, or each gateway, leads to or exposes.
 
     \b
     Example:
       lockgate catalog gateway-services egress
     """
     with settings.api() as api:
-        names = [gateway] if gateway else [e["Name"] for e in api.get(path("config", _KIND))]
+        entries = [e for kind in _KINDS for e in api.get(path("config", kind))]
+        names = [gateway] if gateway else sorted(entry["Name"] for entry in entries)
         found = [row for n in names for row in api.get(path("catalog", "gateway-services", n))]
     if settings.is_json:
         print_json(found)
         return
     rows = [_row(row) for row in found]
-    print_table(("Gateway", "Service", "TLS", "SNI", "Linked by"), rows)
+    columns = ("Gateway", "Service", "Port", "Protocol", "Hosts", "TLS", "SNI", "Linked by")
+    print_table(columns, rows)
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
-    tls = "mutual" if row.get("CertFile") else "yes" if {"CAFile", "SNI"} & row.keys() else "no"
-    link = "wildcard" if row.get("FromWildcard") else "name"
-    return row["Gateway"]["Name"], row["Service"]["Name"], tls, row.get("SNI", ""), link
+    return (
+        row["Gateway"]["Name"],
+        row["Service"]["Name"],
+        str(row.get("Port", "")),
+        row.get("Protocol", ""),
+        " ".join(row.get("Hosts", ())),
+        _tls(row),
+        row.get("SNI", ""),
+        "wildcard" if row.get("FromWildcard") else "name",
+    )
+
+
+def _tls(row: dict[str, Any]) -> str:
+    """How a terminating gateway speaks to the service; an ingress gateway's listeners say it for all."""
+    if row["GatewayKind"] != _TERMINATING:
+        return ""
+    return "mutual" if row.get("CertFile") else "yes" if {"CAFile", "SNI"} & row.keys() else "no"
 
 
 for _command in (list_services, list_nodes, gateway_services):

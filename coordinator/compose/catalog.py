@@ -85,6 +85,25 @@ def is_linkable(state: State, service: str) -> bool:
     )
 
 
+def connectable(state: State) -> tuple[str, ...]:
+    """The services with an instance in the mesh, a proxy or a native one; Consul's own is not told."""
+    found = set()
+    for record in state.table(SERVICES).values():
+        kind = record.value.get("Kind", "")
+        if kind == Kind.CONNECT_PROXY:
+            found.add((record.value.get("Proxy") or {}).get("DestinationServiceName", ""))
+        elif kind == Kind.TYPICAL and is_native(record.value):
+            found.add(record.value["Service"])
+    return tuple(sorted(found - {"", CONSUL}))
+
+
+def exportable(state: State) -> tuple[str, ...]:
+    """The services that the wildcard of an export covers: those of typical kind, but for Consul's own."""
+    values = (record.value for record in state.table(SERVICES).values())
+    found = {value["Service"] for value in values if not value.get("Kind")}
+    return tuple(sorted(found - {CONSUL}))
+
+
 def is_native(service: Mapping[str, Any]) -> bool:
     """Whether the instance speaks the mesh's TLS itself."""
     return bool((service.get("Connect") or {}).get("Native"))

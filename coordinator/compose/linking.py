@@ -4,7 +4,7 @@ Belongs here: Consul's rules of linking and its wildcard. Never here: what a lin
 (`routes`).
 
 An explicit element overrides the wildcard's for its service completely, and stays without an instance; what
-the wildcard gives goes with the last plain instance.
+the wildcard gives goes with the last plain instance, or with the service-defaults that made it a destination.
 Source: Consul, "Terminating gateway configuration entry", linked services.
 """
 
@@ -22,11 +22,16 @@ from coordinator.store.tables import ENTRIES
 from .catalog import Catalog, instances, is_linkable
 
 KIND = GatewayKind.TERMINATING.value
+_DEFAULTS = "service-defaults/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One service of one terminating gateway. The indexes are those of the gateway's entry."""
+    """One service of one terminating gateway. The indexes are those of the gateway's entry.
+
+    `service_kind` is `service` with a plain instance, else `destination` if service-defaults say so; what
+    is not known yet is neither.
+    """
 
     gateway: str
     service: str
@@ -36,6 +41,7 @@ class Link:
     sni: str = ""
     rewrite_host: bool = True
     from_wildcard: bool = False
+    service_kind: str = ""
     create_index: int
     modify_index: int
 
@@ -59,6 +65,7 @@ class Link:
             "KeyFile": self.key_file,
             "SNI": self.sni,
             "FromWildcard": self.from_wildcard,
+            "ServiceKind": self.service_kind,
             "AutoHostRewrite": self.rewrite_host,
         }
         return {
@@ -74,7 +81,10 @@ class Link:
 def gateway_services(state: State, catalog: Catalog | None = None) -> tuple[Link, ...]:
     """Every link of every gateway, by gateway and service; the `*` elements themselves are not there."""
     known = Catalog(instances(state)) if catalog is None else catalog
-    found = (link for record in _entries(state) for link in _links(record, known))
+    kinds = dict.fromkeys(_destinations(state), "destination") | dict.fromkeys(
+        known.linkable, "service"
+    )
+    found = (link for record in _entries(state) for link in _links(record, kinds))
     return tuple(sorted(found, key=lambda link: (link.gateway, link.service)))
 
 
@@ -91,28 +101,50 @@ def gateways_of(state: State, service: str) -> frozenset[str]:
     found = set()
     for record in _entries(state):
         names = {element["Name"] for element in record.value.get("Services") or ()}
-        if service in names or (WILDCARD in names and is_linkable(state, service)):
+        if service in names or (WILDCARD in names and _is_covered(state, service)):
             found.add(str(record.value["Name"]))
     return frozenset(found)
+
+
+def _is_covered(state: State, service: str) -> bool:
+    """Whether the wildcard covers a service: by a plain instance, or as a destination."""
+    defaults = state.get(ENTRIES, f"{_DEFAULTS}{service}")
+    return _is_destination(defaults) or is_linkable(state, service)
+
+
+def _destinations(state: State) -> Iterator[str]:
+    """The services that only service-defaults know, with addresses outside."""
+    found = (record for record in state.under(ENTRIES, _DEFAULTS) if _is_destination(record))
+    return (str(record.value["Name"]) for record in found)
+
+
+def _is_destination(defaults: Record | None) -> bool:
+    return defaults is not None and bool(defaults.value.get("Destination"))
 
 
 def _entries(state: State) -> Iterator[Record]:
     return state.under(ENTRIES, f"{KIND}/")
 
 
-def _links(record: Record, catalog: Catalog) -> Iterator[Link]:
+def _links(record: Record, kinds: Mapping[str, str]) -> Iterator[Link]:
+    """The links of one gateway; `kinds` are all services that a wildcard covers, with what they are."""
     elements = {element["Name"]: element for element in record.value.get("Services") or ()}
     every = elements.pop(WILDCARD, None)
     for name, element in elements.items():
-        yield _link(record, name, element)
+        yield _link(record, name, element, kind=kinds.get(name, ""))
     if every is not None:
-        for name in catalog.linkable:
+        for name, kind in kinds.items():
             if name not in elements:
-                yield _link(record, name, every, from_wildcard=True)
+                yield _link(record, name, every, kind=kind, from_wildcard=True)
 
 
 def _link(
-    record: Record, service: str, element: Mapping[str, Any], *, from_wildcard: bool = False
+    record: Record,
+    service: str,
+    element: Mapping[str, Any],
+    *,
+    kind: str,
+    from_wildcard: bool = False,
 ) -> Link:
     return Link(
         gateway=record.value["Name"],
@@ -123,6 +155,7 @@ def _link(
         sni=element.get("SNI", ""),
         rewrite_host=not element.get("DisableAutoHostRewrite", False),
         from_wildcard=from_wildcard,
+        service_kind=kind,
         create_index=record.create_index,
         modify_index=record.modify_index,
     )

@@ -160,6 +160,14 @@ async def test_catalog_gateway_services(lockgate, file):
     assert every.json[0]["Service"] == {"Name": "billing"}
 
 
+async def test_catalog_gateway_services_of_an_ingress_gateway(lockgate, file):
+    listener = 'Listeners = [{ Port = 81 Services = [{ Name = "db" }] }]'
+    entry = file("in.hcl", f'Kind = "ingress-gateway"\nName = "in"\n{listener}\n')
+    await lockgate("config", "write", entry)
+    table = await lockgate("catalog", "gateway-services")
+    assert table.out.splitlines()[1].split() == ["in", "db", "81", "tcp", "name"]
+
+
 async def test_writing_nothing_is_an_error(lockgate, file):
     """An empty pipe is what a script that failed leaves, not what somebody meant."""
     empty = file("empty.hcl", "# nothing\n")

@@ -1,6 +1,6 @@
 """Linking: explicit elements, the wildcard, and the rows that the catalog API shows."""
 
-from coordinator.compose.linking import gateway_services, gateways_by_service
+from coordinator.compose.linking import gateway_services, gateways_by_service, gateways_of
 
 
 def _entry(*elements, name="egress"):
@@ -83,6 +83,7 @@ def test_rows_are_what_the_catalog_api_shows(state_of):
             "CAFile": "/ca.pem",
             "SNI": "s",
             "FromWildcard": True,
+            "ServiceKind": "service",
             "AutoHostRewrite": True,
             "CreateIndex": 1,
             "ModifyIndex": 2,
@@ -112,3 +113,44 @@ def test_several_gateways_may_lead_to_one_service(state_of):
         ("b", "db"),
     ]
     assert gateways_by_service(links) == {"db": ("a", "b"), "x": ("a",)}
+
+
+DESTINATION = {"Addresses": ["api.example.com"], "Port": 443}
+
+
+def _with_destination(state_of, *elements, **services):
+    defaults = {"Kind": "service-defaults", "Name": "saas", "Destination": DESTINATION}
+    return state_of(
+        entries={
+            "terminating-gateway/egress": _entry(*elements),
+            "service-defaults/saas": defaults,
+            "service-defaults/db": {"Kind": "service-defaults", "Name": "db"},
+        },
+        services={f"n1/{name}": {"Service": name} | extra for name, extra in services.items()},
+    )
+
+
+def test_the_wildcard_links_destinations_too(state_of):
+    state = _with_destination(state_of, {"Name": "*"}, db={})
+    links = gateway_services(state)
+    assert [(x.service, x.service_kind, x.from_wildcard) for x in links] == [
+        ("db", "service", True),
+        ("saas", "destination", True),
+    ]
+    assert gateways_of(state, "saas") == gateways_of(state, "db") == {"egress"}
+    assert gateways_of(state, "other") == frozenset()
+
+
+def test_a_registered_service_wins_over_a_destination_of_its_name(state_of):
+    (link,) = gateway_services(_with_destination(state_of, {"Name": "*"}, saas={}))
+    assert (link.service, link.service_kind) == ("saas", "service")
+
+
+def test_an_explicit_link_tells_what_it_leads_to(state_of):
+    elements = ({"Name": "saas"}, {"Name": "db"}, {"Name": "unknown"})
+    links = gateway_services(_with_destination(state_of, *elements, db={}))
+    assert [(x.service, x.service_kind) for x in links] == [
+        ("db", "service"),
+        ("saas", "destination"),
+        ("unknown", ""),
+    ]

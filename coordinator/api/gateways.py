@@ -1,0 +1,105 @@
+"""What is asked about one gateway as a whole: `/v1/internal/ui/gateway-…`.
+
+Belongs here: a gateway's services with how they are, and the intentions towards them. Never here: the links
+themselves (`/v1/catalog/gateway-services`).
+Source: Consul's UI, which asks for these; they are not documented.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from cluster.catalog import Health
+from cluster.ingress import service_addresses, service_domains
+from cluster.names import ServiceName
+from coordinator.acl.rights import intention_read, service_read
+from coordinator.compose.catalog import is_native
+from coordinator.compose.ingress_links import IngressLink
+from coordinator.compose.linking import Link
+from coordinator.store.records import Record
+from coordinator.store.state import State
+from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
+
+from .endpoint import Call, Read, at
+from .needs import in_answer
+from .pairs import pairs_towards
+from .selection import links_of_gateway
+from .shapes import node_of
+
+_EXTERNAL_SOURCE = "external-source"
+
+
+def _services(call: Call) -> list[dict[str, Any]]:
+    """A summary of each service, also of those that are linked and not registered."""
+    call.require(service_read(call.path("gateway")))
+    links = links_of_gateway(call.state, call.path("gateway"))
+    names = dict.fromkeys(link.service for link in links)
+    readable = call.readable(names, service_read)
+    return [_summary(call, name, [x for x in links if x.service == name]) for name in readable]
+
+
+def _summary(call: Call, name: str, links: Iterable[Link | IngressLink]) -> dict[str, Any]:
+    records = call.state.table(SERVICES).values()
+    found = [record for record in records if record.value["Service"] == name]
+    statuses = Counter(_statuses(call.state, found))
+    metas = [record.value.get("Meta") or {} for record in found]
+    return {
+        "Name": name,
+        "Datacenter": call.services.datacenter,
+        "Tags": sorted({tag for record in found for tag in record.value.get("Tags") or ()}),
+        "Nodes": sorted({node_of(record) for record in found}),
+        "ExternalSources": sorted({m[_EXTERNAL_SOURCE] for m in metas if _EXTERNAL_SOURCE in m}),
+        "InstanceCount": len(found),
+        "ChecksPassing": statuses[Health.PASSING],
+        "ChecksWarning": statuses[Health.WARNING],
+        "ChecksCritical": statuses[Health.CRITICAL],
+        "GatewayConfig": _config(call, links),
+        "TransparentProxy": False,
+        "ConnectNative": any(is_native(record.value) for record in found),
+    }
+
+
+def _statuses(state: State, instances: Iterable[Record]) -> Iterator[str]:
+    """The status of each check of the instances and their nodes, each check once."""
+    wanted = {(node_of(record), record.value["ID"]) for record in instances}
+    wanted |= {(node, "") for node, _ in wanted}
+    for check in state.table(CHECKS).values():
+        if (node_of(check), check.value.get("ServiceID", "")) in wanted:
+            yield check.value.get("Status", "")
+
+
+def _config(call: Call, links: Iterable[Link | IngressLink]) -> dict[str, Any]:
+    """Where clients outside the mesh find the service; a terminating gateway has no such place."""
+    addresses = [
+        address
+        for link in links
+        if isinstance(link, IngressLink)
+        for address in service_addresses(
+            link.port, link.hosts, service_domains(link.service, call.services.datacenter)
+        )
+    ]
+    return {"Addresses": list(dict.fromkeys(addresses))} if addresses else {}
+
+
+def _intentions(call: Call) -> list[dict[str, Any]]:
+    """The intentions towards any service of the gateway, each once."""
+    call.require(service_read(call.path("gateway")))
+    links = links_of_gateway(call.state, call.path("gateway"))
+    found = {
+        (pair.rule.source, pair.rule.destination): pair.shown
+        for name in dict.fromkeys(link.service for link in links)
+        for pair in pairs_towards(call.state, ServiceName(name=name))
+    }
+    return call.readable(found.values(), lambda row: intention_read(row["DestinationName"]))
+
+
+ROUTES = (
+    at(
+        "/v1/internal/ui/gateway-services-nodes/{gateway}",
+        GET=Read(answer=_services, needs=in_answer, tables=(NODES, SERVICES, CHECKS, ENTRIES)),
+    ),
+    at(
+        "/v1/internal/ui/gateway-intentions/{gateway}",
+        GET=Read(answer=_intentions, needs=in_answer, tables=(SERVICES, ENTRIES)),
+    ),
+)
