@@ -71,12 +71,15 @@ class Api:
         *,
         params: Mapping[str, str] | None = None,
         body: Any = None,
+        content: bytes | None = None,
         timeout_seconds: float = 60.0,
     ) -> httpx.Response:
-        """One request and its successful answer."""
+        """One request with a JSON `body` or with `content`, and its successful answer."""
         timeout = httpx.Timeout(timeout_seconds, connect=5.0)
         try:
-            response = self.client.request(method, path, params=params, json=body, timeout=timeout)
+            response = self.client.request(
+                method, path, params=params, json=body, content=content, timeout=timeout
+            )
         except httpx.TimeoutException:
             raise ApiUnreachable(f"the coordinator at {self.address} does not answer") from None
         except httpx.HTTPError as error:

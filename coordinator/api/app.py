@@ -39,6 +39,7 @@ from . import (
     openapi,
     plan,
     registration,
+    snapshot,
     status,
 )
 from .answers import PLAIN_TEXT, ApiError, error_answer
@@ -75,6 +76,7 @@ _FAMILIES = (
     openapi,
     plan,
     registration,
+    snapshot,
     status,
 )
 
@@ -91,7 +93,6 @@ _LATER = {
     "/v1/peering": "cluster peering",
     "/v1/query": "prepared queries",
     "/v1/session": "sessions",
-    "/v1/snapshot": "snapshots of the servers' state",
     "/v1/txn": "transactions",
 }
 

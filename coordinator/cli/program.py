@@ -38,6 +38,7 @@ _COMMANDS = {
     "rollback": f"{_HERE}.history:rollback",
     "services": f"{_HERE}.services:services",
     "simulate": f"{_HERE}.plan:simulate",
+    "snapshot": f"{_HERE}.snapshot:snapshot",
     "status": f"{_HERE}.status:status",
     "validate": f"{_HERE}.validate:validate",
 }

@@ -29,9 +29,13 @@ class MemoryStore:
             table_indexes=dict(self._indexes),
         )
 
-    async def commit(self, changes: Sequence[Change], expect: Sequence[Expect] = ()) -> int:
+    async def commit(
+        self, changes: Sequence[Change], expect: Sequence[Expect] = (), *, beyond: int = 0
+    ) -> int:
         await self._checkpoint()
-        effect = settle(changes, expect, lookup=self._lookup, revision=self._revision + 1)
+        effect = settle(
+            changes, expect, lookup=self._lookup, revision=max(self._revision, beyond) + 1
+        )
         if effect.changes_nothing:
             return self._revision
         self._records.update({(r.table, r.key): r for r in effect.written})

@@ -119,12 +119,15 @@ class Store(Protocol):
         """Everything, at one revision."""
         ...
 
-    async def commit(self, changes: Sequence[Change], expect: Sequence[Expect] = ()) -> int:
+    async def commit(
+        self, changes: Sequence[Change], expect: Sequence[Expect] = (), *, beyond: int = 0
+    ) -> int:
         """Make all changes or none, durably, and return the revision.
 
         Writing the value that is there already leaves its `modify_index` (as Consul does), and a commit
         that changes nothing at all makes no revision and returns the present one. Of several changes
-        to one key the last counts.
+        to one key the last counts. The revision is past `beyond` too, which skips some: a state that was
+        saved elsewhere is put in place.
 
         Raises `Conflict`, `StoreFull`, `StoreClosed`, `StoreCorrupt` or another `StoreError`.
         """

@@ -32,8 +32,10 @@ class SqliteStore:
     async def load(self) -> Loaded:
         return await self._database.read(_load)
 
-    async def commit(self, changes: Sequence[Change], expect: Sequence[Expect] = ()) -> int:
-        return await self._database.write(partial(_commit, tuple(changes), tuple(expect)))
+    async def commit(
+        self, changes: Sequence[Change], expect: Sequence[Expect] = (), *, beyond: int = 0
+    ) -> int:
+        return await self._database.write(partial(_commit, tuple(changes), tuple(expect), beyond))
 
     async def aclose(self) -> None:
         await self._database.aclose()
@@ -78,11 +80,14 @@ def _load(connection: sqlite3.Connection) -> Loaded:
 
 
 def _commit(
-    changes: tuple[Change, ...], expect: tuple[Expect, ...], connection: sqlite3.Connection
+    changes: tuple[Change, ...],
+    expect: tuple[Expect, ...],
+    beyond: int,
+    connection: sqlite3.Connection,
 ) -> int:
     revision = _revision(connection)
     lookup = partial(_lookup, connection)
-    effect = settle(changes, expect, lookup=lookup, revision=revision + 1)
+    effect = settle(changes, expect, lookup=lookup, revision=max(revision, beyond) + 1)
     if effect.changes_nothing:
         return revision
     _write(effect, connection)

@@ -41,6 +41,10 @@ class State:
         present = self._tables.get(name)
         return _EMPTY if present is None else MappingProxyType(present)
 
+    def records(self) -> Iterator[Record]:
+        """Every record of every table, in no order that means anything."""
+        return (record for table in self._tables.values() for record in table.values())
+
     def under(self, table: str, prefix: str) -> Iterator[Record]:
         """The records of one table whose keys begin with `prefix`. Looks at every key."""
         return (r for key, r in self.table(table).items() if key.startswith(prefix))

@@ -57,23 +57,28 @@ class Wanted:
         self._precede = announce
 
     async def commit(
-        self, changes: Sequence[Change], expect: Sequence[Expect] = (), *, note: str = ""
+        self,
+        changes: Sequence[Change],
+        expect: Sequence[Expect] = (),
+        *,
+        note: str = "",
+        beyond: int = 0,
     ) -> int:
         """As `Store.commit`; the picture shows it when this returns.
 
         What it changes of the entries is kept with it as a version; `note` says why, for people.
         """
         async with self._turn:
-            settled = self._settled(changes, expect)
+            settled = self._settled(changes, expect, beyond)
             if settled.changes_nothing:
                 return self._state.revision
             at, author = self._clock(), AUTHOR.get()
             if version := recorded(settled, self._state, at=at, author=author, note=note):
                 changes = (*changes, *version)
-                settled = self._settled(changes, expect)
+                settled = self._settled(changes, expect, beyond)
             if self._precede is not None:
                 await self._precede(settled, self._state)
-            revision = await self._store.commit(changes, expect)
+            revision = await self._store.commit(changes, expect, beyond=beyond)
             if revision != settled.revision:
                 raise StoreError(
                     f"the store is at revision {revision} after a commit that should have been"
@@ -85,8 +90,9 @@ class Wanted:
             self._waiters.wake(settled.touched())
             return revision
 
-    def _settled(self, changes: Sequence[Change], expect: Sequence[Expect]) -> Effect:
-        return settle(changes, expect, lookup=self._state.get, revision=self._state.revision + 1)
+    def _settled(self, changes: Sequence[Change], expect: Sequence[Expect], beyond: int) -> Effect:
+        revision = max(self._state.revision, beyond) + 1
+        return settle(changes, expect, lookup=self._state.get, revision=revision)
 
     async def wait_past(
         self, index: int, *, tables: Collection[str], timeout_seconds: float, prefix: str = ""

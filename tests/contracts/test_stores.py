@@ -200,3 +200,10 @@ async def test_a_closed_store_says_so(store):
         await store.commit([put("a", {"x": 1})])
     with pytest.raises(StoreClosed):
         await store.load()
+
+
+async def test_revisions_go_on_beyond_the_one_that_is_named(store):
+    assert await store.commit([put("a", {"v": 1})], beyond=41) == 42
+    assert await store.commit([put("a", {"v": 2})], beyond=7) == 43
+    assert await store.commit([put("a", {"v": 2})], beyond=99) == 43  # it changes nothing
+    assert (await store.load()).table_indexes["entries"] == 43
