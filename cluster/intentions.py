@@ -22,12 +22,16 @@ class Action(StrEnum):
     DENY = "deny"
 
 
+#: This very object is left out when an intention travels.
+NEVER = 0.0
+
+
 class Intention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """May `source` talk to `destination`? Either by `action` (L4) or by `permissions` (L7).
 
     `permissions` are kept as the configuration entry spells them; they are enforced per request by
     whoever speaks HTTP, and count as deny where there is no request. From `expires_at` (seconds since
-    1970; 0 is never) the rule says nothing any more.
+    1970; `NEVER` is 0) the rule says nothing any more.
     """
 
     source: ServiceName
@@ -36,7 +40,7 @@ class Intention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     permissions: tuple[dict[str, Any], ...] = ()
     description: str = ""
     sameness_group: str = ""
-    expires_at: float = 0.0
+    expires_at: float = NEVER
 
     def has_expired(self, now: float) -> bool:
         """Whether the rule has ended by `now`, in seconds since 1970."""

@@ -11,15 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.errors import Problem, SnapshotRejected
+from cluster.routes import Listener
 from cluster.snapshot import Policy, Snapshot, Trust, problems
 from coordinator.store.state import State
+from coordinator.store.tables import ENTRIES
 
 from .catalog import TABLES as CATALOG_TABLES
 from .catalog import Catalog, instances
 from .linking import gateway_services
 from .listeners import listeners
+from .policy import KIND as _INTENTION_KIND
 from .policy import policy
-from .routes import routes
+from .routes import Routes, routes
+
+_INTENTIONS = f"{_INTENTION_KIND}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,38 +43,68 @@ def compose(state: State, *, default_allow: bool, trust: Trust, now: float = 0.0
     Raises `SnapshotRejected` with every problem when the result is not whole, which is a bug in here.
     """
     rules = policy(state, default_allow=default_allow, now=now)
-    return _compose(state, Catalog(instances(state)), rules, trust)
+    return _composed(_served(state, Catalog(instances(state)), trust), rules, trust)
 
 
 class Composer:
-    """`compose` again and again: the catalog, half of the work, is only read again when it has changed."""
+    """`compose` again and again: what intentions have no part in is made again only when it changed."""
 
     def __init__(self, *, default_allow: bool, clock: Callable[[], float]) -> None:
         """`clock` tells seconds since 1970."""
         self._default_allow = default_allow
         self._clock = clock
-        self._catalog: tuple[tuple[int, ...], Catalog] | None = None
+        self._catalog: tuple[object, Catalog] | None = None
+        self._made: tuple[object, _Served] | None = None
 
     def __call__(self, state: State, trust: Trust) -> Composed:
         """As `compose`. The states are those of one store, later ones after earlier ones."""
+        rules = policy(state, default_allow=self._default_allow, now=self._clock())
+        return _composed(self._served(state, trust), rules, trust)
+
+    def _served(self, state: State, trust: Trust) -> "_Served":
         indexes = tuple(state.table_index(table) for table in CATALOG_TABLES)
         if self._catalog is None or self._catalog[0] != indexes:
             self._catalog = (indexes, Catalog(instances(state)))
-        rules = policy(state, default_allow=self._default_allow, now=self._clock())
-        return _compose(state, self._catalog[1], rules, trust)
+        seen = (indexes, _age_of_others(state), trust)
+        if self._made is None or self._made[0] != seen:
+            self._made = (seen, _served(state, self._catalog[1], trust))
+        return self._made[1]
 
 
-def _compose(state: State, catalog: Catalog, rules: Policy, trust: Trust) -> Composed:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Served:
+    """What a snapshot holds beside trust and intentions."""
+
+    listeners: tuple[Listener, ...]
+    routes: Routes
+    problems: tuple[Problem, ...]
+
+
+def _age_of_others(state: State) -> tuple[int, int]:
+    """Another value for other entries, those of intentions aside: how many, and when the last was written."""
+    others = [
+        record.modify_index
+        for key, record in state.table(ENTRIES).items()
+        if not key.startswith(_INTENTIONS)
+    ]
+    return len(others), max(others, default=0)
+
+
+def _served(state: State, catalog: Catalog, trust: Trust) -> _Served:
     listening, unheard = listeners(state)
-    served = routes(state, catalog, gateway_services(state, catalog), trust)
+    found = routes(state, catalog, gateway_services(state, catalog), trust)
+    return _Served(listeners=listening, routes=found, problems=(*unheard, *found.problems))
+
+
+def _composed(served: _Served, rules: Policy, trust: Trust) -> Composed:
     snapshot = Snapshot(
         trust=trust,
-        listeners=listening,
-        terminating=served.terminating,
-        mesh=served.mesh,
-        endpoints=served.endpoints,
+        listeners=served.listeners,
+        terminating=served.routes.terminating,
+        mesh=served.routes.mesh,
+        endpoints=served.routes.endpoints,
         policy=rules,
     )
     if found := problems(snapshot):
         raise SnapshotRejected(found)
-    return Composed(snapshot=snapshot, problems=(*unheard, *served.problems))
+    return Composed(snapshot=snapshot, problems=served.problems)

@@ -32,12 +32,13 @@ def listeners(state: State) -> tuple[tuple[Listener, ...], tuple[Problem, ...]]:
     """
     found: list[Listener] = []
     problems: list[Problem] = []
-    first_come = sorted(
-        state.table(SERVICES).items(), key=lambda item: (item[1].create_index, item[0])
+    gateways = (
+        (record.create_index, key, record.value)
+        for key, record in state.table(SERVICES).items()
+        if record.value.get("Kind", "") in _KINDS
     )
-    for key, record in first_come:
-        if record.value.get("Kind", "") in _KINDS:
-            _collect(key, record.value, found, problems)
+    for _, key, value in sorted(gateways, key=lambda one: one[:2]):  # first come, first served
+        _collect(key, value, found, problems)
     kept, losers = _without_clashes(found)
     return tuple(sorted(kept)), (*problems, *losers)
 

@@ -6,7 +6,7 @@ Belongs here: the entry's spelling to `cluster.intentions`. Never here: what an 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cluster.intentions import Action, Intention, in_force, in_order
+from cluster.intentions import NEVER, Action, Intention, in_force, in_order
 from cluster.moments import parse_moment
 from cluster.names import DEFAULT, ServiceName
 from cluster.snapshot import Policy
@@ -41,7 +41,7 @@ def intentions_of(entry: Mapping[str, Any]) -> Iterator[Intention]:
             permissions=tuple(source.get("Permissions") or ()),
             description=source.get("Description", ""),
             sameness_group=source.get("SamenessGroup", ""),
-            expires_at=parse_moment(source["ExpiresAt"]) if source.get("ExpiresAt") else 0.0,
+            expires_at=parse_moment(source["ExpiresAt"]) if source.get("ExpiresAt") else NEVER,
         )
 
 

@@ -12,7 +12,7 @@ from cluster.authorize import policy_for
 from cluster.catalog import Health, Instance, Kind, endpoint, worst
 from cluster.certs import Leaf, Root, TrustBundle
 from cluster.identity import ServiceId
-from cluster.intentions import Action, Intention
+from cluster.intentions import NEVER, Action, Intention
 from cluster.lookup import NameTable
 from cluster.moments import parse_moment
 from cluster.names import ServiceName, service_sni
@@ -99,7 +99,7 @@ def _intention(found: Mapping[str, Any]) -> Intention:
         destination=ServiceName(name=found["DestinationName"]),
         action=Action(found.get("Action") or Action.DENY),
         permissions=tuple(found.get("Permissions") or ()),
-        expires_at=parse_moment(found["ExpiresAt"]) if found.get("ExpiresAt") else 0.0,
+        expires_at=parse_moment(found["ExpiresAt"]) if found.get("ExpiresAt") else NEVER,
     )
 
 

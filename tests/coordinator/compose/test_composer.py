@@ -24,7 +24,12 @@ def change(chance):
             Put(
                 table=SERVICES,
                 key=key,
-                value={"ID": service, "Service": service, "Port": 80, "Connect": {"Native": True}},
+                value={
+                    "ID": service,
+                    "Service": service,
+                    "Port": 80,
+                    "Connect": {"Native": chance.random() < 0.5},
+                },
             ),
             Delete(table=SERVICES, key=key),
             Put(table=CHECKS, key=key, value={"Status": status, "ServiceID": service}),
@@ -33,6 +38,13 @@ def change(chance):
                 key="service-intentions/db",
                 value=INTENTION | {"Sources": [{"Name": service, "Action": action}]},
             ),
+            Put(
+                table=ENTRIES,
+                key="terminating-gateway/egress",
+                value={"Kind": "terminating-gateway", "Name": "egress"}
+                | {"Services": [{"Name": service}]},
+            ),
+            Delete(table=ENTRIES, key="terminating-gateway/egress"),
         ]
     )
 
