@@ -106,7 +106,13 @@ class Coordinator:
             ),
         )
         self.expiry = Expiry(wanted, self.writes, clock=wall_clock, expired=self.publisher.again)
-        self.upkeep = Upkeep(wanted, self.writes, self.services.heartbeats, node=config.own_node)
+        self.upkeep = Upkeep(
+            wanted,
+            self.services.catalog,
+            self.writes,
+            self.services.heartbeats,
+            node=config.own_node,
+        )
 
     @property
     def default_allow(self) -> bool:

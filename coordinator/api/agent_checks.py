@@ -26,7 +26,7 @@ from .filtering import Filterable
 from .needs import each, in_answer
 from .registering import check_changes
 from .registration import check_write, commit
-from .shapes import check_shape, checks_on
+from .shapes import check_shape
 
 # What nobody here does, so that a check of this kind would stay critical for ever.
 _UNRUNNABLE = ("script", "docker", "os_service", "udp", "h2ping")
@@ -126,7 +126,7 @@ def _check_read(check: Mapping[str, Any]) -> Right:
 
 
 def _checks(call: Call) -> dict[str, Any]:
-    own = checks_on(call.state, call.services.node_name)
+    own = call.services.catalog.checks_on(call.services.node_name)
     return {r.value["CheckID"]: own_check_shape(call, r) for r in own}
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from cluster.catalog import Health, worst
 from coordinator.acl.rights import service_read
+from coordinator.catalog_index import node_of
 from coordinator.store.records import Record
 from coordinator.store.tables import SERVICES
 
@@ -20,7 +21,7 @@ from .answers import PLAIN_TEXT, json_answer
 from .endpoint import Call, Do, at
 from .needs import in_answer
 from .registering import is_maintenance
-from .shapes import agent_service_shape, checks_on, services_on
+from .shapes import agent_service_shape
 
 MAINTENANCE = "maintenance"
 _CODES = {Health.PASSING: 200, Health.WARNING: 429, Health.CRITICAL: 503, MAINTENANCE: 503}
@@ -40,23 +41,19 @@ async def _by_id(call: Call) -> Response:
 
 async def _by_name(call: Call) -> Response:
     name = call.path("service")
-    own = services_on(call.state, call.services.node_name)
-    shown = [_info(call, record) for record in own if record.value["Service"] == name]
+    found = call.services.catalog.instances(name)
+    own = [record for record in found if node_of(record) == call.services.node_name]
+    shown = [_info(call, record) for record in own]
     if not shown:
         return _answer(call, 404, f"ServiceName {name} Not Found", [])
-    found = [one["AggregatedStatus"] for one in shown]
-    status = max(found, key=lambda status: _CODES[status])
+    statuses = [one["AggregatedStatus"] for one in shown]
+    status = max(statuses, key=lambda status: _CODES[status])
     return _answer(call, _CODES[status], status, shown)
 
 
 def _info(call: Call, record: Record) -> dict[str, Any]:
     """The service, its checks and its node's, and what they come to."""
-    about = ("", record.value["ID"])
-    checks = [
-        check
-        for check in checks_on(call.state, call.services.node_name)
-        if check.value.get("ServiceID", "") in about
-    ]
+    checks = call.services.catalog.checks_of(call.services.node_name, record.value["ID"])
     status: str = worst(Health(check.value["Status"]) for check in checks)
     if any(is_maintenance(check) for check in checks):
         status = MAINTENANCE

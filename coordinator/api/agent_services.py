@@ -29,7 +29,7 @@ from .needs import each, in_answer
 from .parameters import block_seconds
 from .registering import definition_changes, service_removal
 from .registration import commit, registration_rights
-from .shapes import agent_service_shape, services_on
+from .shapes import agent_service_shape
 
 _HASH_HEADER = "X-Consul-ContentHash"
 
@@ -89,7 +89,7 @@ def _removal(state: State, node: str, service: str) -> list[Change]:
 
 
 def _services(call: Call) -> dict[str, Any]:
-    own = services_on(call.state, call.services.node_name)
+    own = call.services.catalog.services_on(call.services.node_name)
     return {r.value["ID"]: agent_service_shape(r, call.services.datacenter) for r in own}
 
 

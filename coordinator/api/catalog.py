@@ -8,22 +8,29 @@ from typing import Any
 
 from cluster.filters.catalog import CATALOG_SERVICE, GATEWAY_SERVICE, NODE, SERVICE
 from coordinator.acl.rights import Right, node_read, service_read
+from coordinator.catalog_index import node_of
 from coordinator.store.records import Record
-from coordinator.store.tables import ENTRIES, NODES, SERVICES
+from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
 
 from .central_config import central_config
 from .endpoint import Call, Read, at
 from .filtering import Filterable
 from .needs import Each, anyone, each, in_answer, named
-from .selection import links_of_gateway, of_connect, of_service, on_nodes_asked_for, pairs_of
+from .selection import (
+    connect_index,
+    links_of_gateway,
+    of_connect,
+    of_service,
+    on_nodes_asked_for,
+    pairs_of,
+    service_index,
+)
 from .shapes import (
     catalog_service_shape,
     in_order,
-    node_of,
     node_record,
     node_shape,
     service_shape,
-    services_on,
 )
 
 
@@ -90,7 +97,7 @@ def _readable_node(call: Call) -> Record | None:
 
 
 def _readable_services(call: Call, node: Record) -> list[Record]:
-    found = services_on(call.state, node.key)
+    found = call.services.catalog.services_on(node.key)
     return call.readable(found, lambda one: service_read(one.value["Service"]))
 
 
@@ -98,8 +105,8 @@ def _gateway_services(call: Call) -> list[dict[str, Any]]:
     return [link.row() for link in links_of_gateway(call.state, call.path("gateway"))]
 
 
-def _under_node(call: Call) -> str:
-    return call.path("node")
+def _node_index(call: Call) -> int:
+    return call.services.catalog.node_index(call.path("node"))
 
 
 def _instance(row: Mapping[str, Any]) -> tuple[Right, ...]:
@@ -135,14 +142,21 @@ ROUTES = (
     ),
     at(
         "/v1/catalog/service/{service}",
-        GET=Read(answer=_service, needs=_READABLE, tables=(NODES, SERVICES), filterable=_INSTANCES),
+        GET=Read(
+            answer=_service,
+            needs=_READABLE,
+            tables=(NODES, SERVICES, CHECKS, ENTRIES),
+            index=service_index,
+            filterable=_INSTANCES,
+        ),
     ),
     at(
         "/v1/catalog/connect/{service}",
         GET=Read(
             answer=_connect,
             needs=_READABLE,
-            tables=(NODES, SERVICES, ENTRIES),
+            tables=(NODES, SERVICES, CHECKS, ENTRIES),
+            index=connect_index,
             filterable=_INSTANCES,
         ),
     ),
@@ -151,8 +165,8 @@ ROUTES = (
         GET=Read(
             answer=_node,
             needs=in_answer,
-            tables=(NODES, SERVICES),
-            prefix=_under_node,
+            tables=(NODES, SERVICES, CHECKS),
+            index=_node_index,
             filterable=_OF_NODE,
         ),
     ),
@@ -161,8 +175,8 @@ ROUTES = (
         GET=Read(
             answer=_node_services,
             needs=in_answer,
-            tables=(NODES, SERVICES),
-            prefix=_under_node,
+            tables=(NODES, SERVICES, CHECKS),
+            index=_node_index,
             filterable=_OF_NODE,
         ),
     ),

@@ -13,6 +13,7 @@ from cluster.catalog import Health
 from cluster.ingress import service_addresses, service_domains
 from cluster.names import ServiceName
 from coordinator.acl.rights import intention_read, service_read
+from coordinator.catalog_index import node_of
 from coordinator.compose.catalog import is_native
 from coordinator.compose.ingress_links import IngressLink
 from coordinator.compose.linking import Link
@@ -24,7 +25,6 @@ from .endpoint import Call, Read, at
 from .needs import in_answer
 from .pairs import pairs_towards
 from .selection import links_of_gateway
-from .shapes import node_of
 
 _EXTERNAL_SOURCE = "external-source"
 
@@ -39,8 +39,7 @@ def _services(call: Call) -> list[dict[str, Any]]:
 
 
 def _summary(call: Call, name: str, links: Iterable[Link | IngressLink]) -> dict[str, Any]:
-    records = call.state.table(SERVICES).values()
-    found = [record for record in records if record.value["Service"] == name]
+    found = call.services.catalog.instances(name)
     statuses = Counter(_statuses(call.state, found))
     metas = [record.value.get("Meta") or {} for record in found]
     return {

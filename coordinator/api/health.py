@@ -3,15 +3,14 @@
 Belongs here: the catalog together with its checks. Never here: running a check.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cluster.catalog import Health
 from cluster.filters.catalog import CHECK, HEALTH
 from coordinator.acl.rights import Right, node_read, service_read
+from coordinator.catalog_index import node_of
 from coordinator.store.records import Record
-from coordinator.store.state import State
 from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
 
 from .answers import ApiError
@@ -19,12 +18,17 @@ from .central_config import CentralConfig, central_config
 from .endpoint import Call, Read, at
 from .filtering import Filterable
 from .needs import each
-from .selection import of_connect, of_ingress, of_service, on_nodes_asked_for
+from .selection import (
+    connect_index,
+    of_connect,
+    of_ingress,
+    of_service,
+    on_nodes_asked_for,
+    service_index,
+)
 from .shapes import (
     check_shape,
-    checks_on,
     in_order,
-    node_of,
     node_record,
     node_shape,
     service_shape,
@@ -36,39 +40,22 @@ _STATES = ("any", *Health)
 def _health_of(select: Callable[[Call], list[Record]]) -> Callable[[Call], list[dict[str, Any]]]:
     def answer(call: Call) -> list[dict[str, Any]]:
         records = select(call)
-        checks = _checks_of_nodes(call.state, {node_of(record) for record in records})
         central = central_config(call) if call.flag("merge-central-config") else None
-        shown = [_instance(call, record, checks, central) for record in records]
+        shown = [_instance(call, record, central) for record in records]
         return [one for one in shown if _passes(one)] if call.flag("passing") else shown
 
     return answer
 
 
-def _checks_of_nodes(state: State, nodes: Set[str]) -> Mapping[tuple[str, str], list[Record]]:
-    """The checks on these nodes by node and service id, which is empty for those of the node itself."""
-    found: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in state.table(CHECKS).values():
-        if (node := node_of(record)) in nodes:
-            found[node, record.value.get("ServiceID", "")].append(record)
-    return found
-
-
-def _instance(
-    call: Call,
-    record: Record,
-    checks: Mapping[tuple[str, str], list[Record]],
-    central: CentralConfig | None,
-) -> dict[str, Any]:
+def _instance(call: Call, record: Record, central: CentralConfig | None) -> dict[str, Any]:
     """The instance, its node, and the checks of both."""
     node = node_record(call.state, node_of(record))
-    own = in_order(
-        (*checks.get((node.key, ""), ()), *checks.get((node.key, record.value["ID"]), ()))
-    )
+    checks = call.services.catalog.checks_of(node.key, record.value["ID"])
     shown = service_shape(record)
     return {
         "Node": node_shape(node, call.services.datacenter),
         "Service": shown if central is None else central.merged(shown),
-        "Checks": [check_shape(check) for check in own],
+        "Checks": [check_shape(check) for check in checks],
     }
 
 
@@ -77,11 +64,15 @@ def _passes(shown: dict[str, Any]) -> bool:
 
 
 def _node(call: Call) -> list[dict[str, Any]]:
-    return [check_shape(record) for record in checks_on(call.state, call.path("node"))]
+    found = call.services.catalog.checks_on(call.path("node"))
+    return [check_shape(record) for record in found]
 
 
 def _checks(call: Call) -> list[dict[str, Any]]:
-    return _where(call, lambda check: check.get("ServiceName") == call.path("service"))
+    name, catalog, is_near = call.path("service"), call.services.catalog, on_nodes_asked_for(call)
+    nodes = sorted({node_of(record) for record in catalog.instances(name)})
+    found = (check for node in nodes for check in catalog.checks_on(node) if is_near(check))
+    return [check_shape(check) for check in found if check.value.get("ServiceName") == name]
 
 
 def _state(call: Call) -> list[dict[str, Any]]:
@@ -116,7 +107,11 @@ ROUTES = (
     at(
         "/v1/health/service/{service}",
         GET=Read(
-            answer=_health_of(of_service), needs=_SHOWN, tables=_INSTANCES, filterable=_ENTRIES
+            answer=_health_of(of_service),
+            needs=_SHOWN,
+            tables=(*_INSTANCES, ENTRIES),
+            index=service_index,
+            filterable=_ENTRIES,
         ),
     ),
     at(
@@ -125,6 +120,7 @@ ROUTES = (
             answer=_health_of(of_connect),
             needs=_SHOWN,
             tables=(*_INSTANCES, ENTRIES),
+            index=connect_index,
             filterable=_ENTRIES,
         ),
     ),
@@ -142,14 +138,20 @@ ROUTES = (
         GET=Read(
             answer=_node,
             needs=_SHOWN_CHECKS,
-            tables=(CHECKS,),
-            prefix=lambda call: f"{call.path('node')}/",
+            tables=_INSTANCES,
+            index=lambda call: call.services.catalog.node_index(call.path("node")),
             filterable=_CHECKS,
         ),
     ),
     at(
         "/v1/health/checks/{service}",
-        GET=Read(answer=_checks, needs=_SHOWN_CHECKS, tables=(CHECKS, NODES), filterable=_CHECKS),
+        GET=Read(
+            answer=_checks,
+            needs=_SHOWN_CHECKS,
+            tables=_INSTANCES,
+            index=lambda call: call.services.catalog.service_index(call.path("service")),
+            filterable=_CHECKS,
+        ),
     ),
     at(
         "/v1/health/state/{state}",

@@ -4,60 +4,68 @@ Belongs here: choosing records. Never here: the mesh's own view of the catalog (
 is asked, or JSON.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from cluster.catalog import Kind
-from coordinator.compose.catalog import is_native
+from coordinator.catalog_index import node_of
+from coordinator.compose.catalog import is_native, is_outside
 from coordinator.compose.ingress_links import IngressLink, ingress_links
 from coordinator.compose.linking import Link, gateway_services, gateways_of
 from coordinator.store.records import Record
 from coordinator.store.state import State
-from coordinator.store.tables import ENTRIES, SERVICES
+from coordinator.store.tables import ENTRIES
 
 from .answers import ApiError
 from .endpoint import Call
-from .shapes import in_order, node_of, node_record
+from .shapes import in_order, node_record
 
 
 def of_service(call: Call) -> list[Record]:
     """The instances that are registered under the service's name, narrowed as the request asks."""
-    name = call.path("service")
-    found = (r for r in call.state.table(SERVICES).values() if r.value["Service"] == name)
-    return _narrowed(call, in_order(found))
+    return _narrowed(call, call.services.catalog.instances(call.path("service")))
 
 
 def of_connect(call: Call) -> list[Record]:
     """What a caller in the mesh dials to reach the service."""
-    return _narrowed(call, connect_view(call.state, call.path("service")))
+    return _narrowed(call, connect_view(call, call.path("service")))
 
 
-def connect_view(state: State, service: str) -> list[Record]:
+def connect_view(call: Call, service: str) -> list[Record]:
     """The service's proxies, its connect-native instances, and the gateways it is linked to."""
-    gateways = gateways_of(state, service)
-    table = state.table(SERVICES).values()
-    return in_order(r for r in table if _leads_to(r.value, service, gateways))
+    catalog = call.services.catalog
+    own = catalog.instances(service)
+    is_linkable = any(is_outside(record.value) for record in own)
+    linked = gateways_of(call.state, service, is_linkable=is_linkable)
+    gateways = catalog.of_kind(Kind.TERMINATING_GATEWAY) if linked else ()
+    return in_order(
+        (
+            *catalog.proxies(service),
+            *(one for one in own if not one.value.get("Kind") and is_native(one.value)),
+            *(one for one in gateways if one.value["Service"] in linked),
+        )
+    )
 
 
-def _leads_to(value: Mapping[str, Any], service: str, gateways: frozenset[str]) -> bool:
-    match value.get("Kind", ""):
-        case Kind.CONNECT_PROXY:
-            proxy = value.get("Proxy") or {}
-            return bool(proxy.get("DestinationServiceName") == service)
-        case Kind.TERMINATING_GATEWAY:
-            return value["Service"] in gateways
-        case Kind.TYPICAL:
-            return value["Service"] == service and is_native(value)
-    return False
+def service_index(call: Call) -> int:
+    """When `of_service` last changed, with what is shown of it."""
+    return max(call.services.catalog.service_index(call.path("service")), _central_index(call))
+
+
+def connect_index(call: Call) -> int:
+    """When `of_connect` last changed, with what is shown of it."""
+    return max(call.services.catalog.connect_index(call.path("service")), _central_index(call))
+
+
+def _central_index(call: Call) -> int:
+    return call.state.table_index(ENTRIES) if call.flag("merge-central-config") else 0
 
 
 def of_ingress(call: Call) -> list[Record]:
     """The instances of ingress gateways that expose the service."""
     service = call.path("service")
     gateways = {link.gateway for link in ingress_links(call.state) if link.service == service}
-    table = call.state.table(SERVICES).values()
-    found = (r for r in table if r.value.get("Kind") == Kind.INGRESS_GATEWAY)
-    return _narrowed(call, in_order(r for r in found if r.value["Service"] in gateways))
+    found = call.services.catalog.of_kind(Kind.INGRESS_GATEWAY)
+    return _narrowed(call, [record for record in found if record.value["Service"] in gateways])
 
 
 def links_of_gateway(state: State, gateway: str) -> list[Link | IngressLink]:

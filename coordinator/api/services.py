@@ -13,12 +13,14 @@ import trio
 from starlette.types import Scope
 
 from cluster.certs import TrustBundle
+from coordinator import catalog_index
 from coordinator.acl.directory import Directory
 from coordinator.acl.speaker import EVERYBODY, Speaker
 from coordinator.audit.log import AuditLog
 from coordinator.ca.agent_leaves import AgentLeaf
 from coordinator.ca.csr import Asked
 from coordinator.ca.sign import SignedLeaf
+from coordinator.catalog_index import CatalogIndex
 from coordinator.entries.cross import Index
 from coordinator.fleet import Survey
 from coordinator.health.heartbeats import Heartbeats
@@ -151,6 +153,9 @@ class Services:
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
     #: The configuration entries of the wanted state, by who refers to whom.
     entries: Index = field(init=False)
+    #: The catalog of the wanted state, by who asks for what.
+    catalog: CatalogIndex = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "entries", following(self.wanted))
+        object.__setattr__(self, "catalog", catalog_index.following(self.wanted))

@@ -9,7 +9,7 @@ from typing import Any
 
 from coordinator.store.records import Record
 from coordinator.store.state import State
-from coordinator.store.tables import CHECKS, NODES, SERVICES
+from coordinator.store.tables import NODES
 
 _SERVICE = {
     "ID": "",
@@ -44,11 +44,6 @@ _CHECK = {
 
 def indexes(record: Record) -> dict[str, int]:
     return {"CreateIndex": record.create_index, "ModifyIndex": record.modify_index}
-
-
-def node_of(record: Record) -> str:
-    """The node that a service or check record belongs to."""
-    return record.key.partition("/")[0]
 
 
 def node_shape(record: Record, datacenter: str) -> dict[str, Any]:
@@ -112,11 +107,3 @@ def node_record(state: State, node: str) -> Record:
 def in_order(records: Iterable[Record]) -> list[Record]:
     """By key, so that equal states give equal answers."""
     return sorted(records, key=lambda record: record.key)
-
-
-def services_on(state: State, node: str) -> list[Record]:
-    return in_order(state.under(SERVICES, f"{node}/"))
-
-
-def checks_on(state: State, node: str) -> list[Record]:
-    return in_order(state.under(CHECKS, f"{node}/"))

@@ -77,12 +77,9 @@ def _instance(
     )
 
 
-def is_linkable(state: State, service: str) -> bool:
-    """Whether the wildcard link covers the service; see `Catalog.linkable`."""
-    return service != CONSUL and any(
-        value["Service"] == service and not value.get("Kind") and not is_native(value)
-        for value in (record.value for record in state.table(SERVICES).values())
-    )
+def is_outside(service: Mapping[str, Any]) -> bool:
+    """Whether the instance is one that makes the wildcard link cover its service; see `Catalog.linkable`."""
+    return service["Service"] != CONSUL and not service.get("Kind") and not is_native(service)
 
 
 def connectable(state: State) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from coordinator.store.records import Record
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
-from .catalog import Catalog, instances, is_linkable
+from .catalog import Catalog, instances
 
 KIND = GatewayKind.TERMINATING.value
 _DEFAULTS = "service-defaults/"
@@ -96,20 +96,19 @@ def gateways_by_service(links: Iterable[Link]) -> Mapping[str, tuple[str, ...]]:
     return {service: tuple(sorted(gateways)) for service, gateways in found.items()}
 
 
-def gateways_of(state: State, service: str) -> frozenset[str]:
-    """The gateways that lead to one service: what `gateways_by_service` says of it, without the others."""
+def gateways_of(state: State, service: str, *, is_linkable: bool) -> frozenset[str]:
+    """The gateways that lead to one service: what `gateways_by_service` says of it, without the others.
+
+    `is_linkable`: whether `Catalog.linkable` holds the service.
+    """
+    defaults = state.get(ENTRIES, f"{_DEFAULTS}{service}")
+    is_covered = is_linkable or _is_destination(defaults)
     found = set()
     for record in _entries(state):
         names = {element["Name"] for element in record.value.get("Services") or ()}
-        if service in names or (WILDCARD in names and _is_covered(state, service)):
+        if service in names or (is_covered and WILDCARD in names):
             found.add(str(record.value["Name"]))
     return frozenset(found)
-
-
-def _is_covered(state: State, service: str) -> bool:
-    """Whether the wildcard covers a service: by a plain instance, or as a destination."""
-    defaults = state.get(ENTRIES, f"{_DEFAULTS}{service}")
-    return _is_destination(defaults) or is_linkable(state, service)
 
 
 def _destinations(state: State) -> Iterator[str]:

@@ -1,48 +1,37 @@
 """Checks that are as well as another service or node: `AliasService`, `AliasNode`. Pure.
 
-Belongs here: the status of such a check, given all checks. Never here: writing it.
+Belongs here: the status of such a check, given the others. Never here: writing it.
 Source: Consul, "Alias checks": the first critical check of the target counts, else any warning, else passing.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
+from coordinator.catalog_index import CatalogIndex, node_of
 from coordinator.store.records import Record
-from coordinator.store.state import State
-from coordinator.store.tables import CHECKS, SERVICES
 
 
-def changed_aliases(state: State) -> Iterator[tuple[Record, str, str]]:
-    """Alias checks whose status or output is not what it should be, with what it should be."""
-    aliases = [r for r in state.table(CHECKS).values() if r.value.get("Type") == "alias"]
-    if not aliases:
-        return
-    by_node: dict[str, list[dict[str, Any]]] = {}
-    for record in state.table(CHECKS).values():
-        by_node.setdefault(record.key.partition("/")[0], []).append(record.value)
-    for alias in aliases:
-        status, output = _mirrored(state, alias, by_node)
-        if (status, output) != (alias.value["Status"], alias.value.get("Output", "")):
-            yield alias, status, output
+def changed_aliases(
+    catalog: CatalogIndex, checks: Iterable[Record]
+) -> Iterator[tuple[Record, str, str]]:
+    """Those of these checks that are aliases of another status or output than they should be, with that."""
+    for check in checks:
+        if check.value.get("Type") != "alias":
+            continue
+        status, output = _mirrored(catalog, check)
+        if (status, output) != (check.value["Status"], check.value.get("Output", "")):
+            yield check, status, output
 
 
-def _mirrored(
-    state: State, alias: Record, by_node: dict[str, list[dict[str, Any]]]
-) -> tuple[str, str]:
+def _mirrored(catalog: CatalogIndex, alias: Record) -> tuple[str, str]:
     definition = alias.value.get("Definition", {})
-    node = definition.get("AliasNode") or alias.key.partition("/")[0]
+    node = definition.get("AliasNode") or node_of(alias)
     service = definition.get("AliasService", "")
-    if service and state.get(SERVICES, f"{node}/{service}") is None:
+    if service and not catalog.has(node, service):
         return "critical", f"Service {service} could not be found on node {node}"
-    about = ("", service)
-    found = [
-        check
-        for check in sorted(by_node.get(node, ()), key=lambda check: str(check["CheckID"]))
-        if check.get("ServiceID", "") in about and check["CheckID"] != alias.value["CheckID"]
-    ]
+    found = [check for check in catalog.checks_of(node, service) if check.key != alias.key]
     for status in ("critical", "warning"):
         for check in found:
-            if check["Status"] == status:
-                name, said = check.get("Name", ""), check.get("Output", "")
+            if check.value["Status"] == status:
+                name, said = check.value.get("Name", ""), check.value.get("Output", "")
                 return status, f'Aliased check "{name}" failing: {said}'
     return "passing", "All checks passing." if found else "No checks found."

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from cluster.durations import parse_duration
 from coordinator.store.records import Record
+
+from .lengths import seconds
 
 EXPIRED = "TTL expired"
 
@@ -28,7 +29,7 @@ def ttl_seconds(check: Record) -> float:
     if check.value.get("Type") != "ttl":
         return 0.0
     text = check.value.get("Definition", {}).get("TTL", "")
-    return parse_duration(text) / 1e9 if text else 0.0
+    return seconds(text) if text else 0.0
 
 
 class Heartbeats:

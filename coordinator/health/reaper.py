@@ -5,10 +5,11 @@ the time is counted anew after a restart.
 Source: Consul, "Health checks", `deregister_critical_service_after`: a minute at least.
 """
 
-from cluster.durations import parse_duration
+from collections.abc import Iterable
+
 from coordinator.store.records import Record
-from coordinator.store.state import State
-from coordinator.store.tables import CHECKS
+
+from .lengths import seconds
 
 MIN_SECONDS = 60.0
 
@@ -19,12 +20,12 @@ class Reaper:
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
-    def due(self, state: State, now: float) -> tuple[list[tuple[str, str]], float]:
-        """Node and id of the services that must go; and when to look again."""
+    def due(self, checks: Iterable[Record], now: float) -> tuple[list[tuple[str, str]], float]:
+        """Node and id of the services that must go, given all checks that may tell; when to look again."""
         since: dict[str, float] = {}
         gone: list[tuple[str, str]] = []
         again = float("inf")
-        for record in state.table(CHECKS).values():
+        for record in checks:
             patience = _patience(record)
             if not patience:
                 continue
@@ -46,6 +47,6 @@ def _patience(check: Record) -> float:
     if not isinstance(text, str) or not text:
         return 0.0
     try:
-        return max(parse_duration(text) / 1e9, MIN_SECONDS)
+        return max(seconds(text), MIN_SECONDS)
     except ValueError:
         return 0.0  # a registration's definition is kept as it was written

@@ -8,6 +8,7 @@ import structlog
 import trio
 
 from coordinator.api.registering import service_removal
+from coordinator.catalog_index import CatalogIndex, node_of
 from coordinator.store.records import Change, Put, Record, StoreError
 from coordinator.store.tables import CHECKS
 from coordinator.store.wanted import Wanted
@@ -29,13 +30,20 @@ class Upkeep:
     """The checks of one coordinator. `writes` is held from a look at the state to its commit."""
 
     def __init__(
-        self, wanted: Wanted, writes: trio.Lock, heartbeats: Heartbeats, *, node: str
+        self,
+        wanted: Wanted,
+        catalog: CatalogIndex,
+        writes: trio.Lock,
+        heartbeats: Heartbeats,
+        *,
+        node: str,
     ) -> None:
         self._wanted = wanted
+        self._catalog = catalog
         self._writes = writes
         self._heartbeats = heartbeats
         self._reaper = Reaper()
-        self._own = f"{node}/"
+        self._node = node
 
     async def run(self) -> None:
         """Work until cancelled. A store that fails is tried again."""
@@ -59,10 +67,12 @@ class Upkeep:
         """Do all that is due; the index that was looked at, and when to look again."""
         async with self._writes:
             state, now = self._wanted.state, trio.current_time()
-            late, expiry = self._heartbeats.overdue(state.under(CHECKS, self._own), now)
+            watched = self._catalog.watched()
+            own = (check for check in watched if node_of(check) == self._node)
+            late, expiry = self._heartbeats.overdue(own, now)
             changes: list[Change] = [self._expired(check) for check in late]
-            changes += [_put(check, s, o) for check, s, o in changed_aliases(state)]
-            gone, reaping = self._reaper.due(state, now)
+            changes += [_put(*alias) for alias in changed_aliases(self._catalog, watched)]
+            gone, reaping = self._reaper.due(watched, now)
             for node, service in gone:
                 log.info("deregistered, critical for too long", node=node, service=service)
                 changes += service_removal(state, node, service)

@@ -9,7 +9,6 @@ READS = [
     "/v1/config/service-intentions/billing",
     "/v1/connect/intentions",
     MATCH,
-    "/v1/health/connect/billing",
 ]
 ALLOW = {"source": "web", "destination": "billing"}
 
@@ -75,3 +74,56 @@ async def test_roots_block_on_the_ca_and_not_on_serial_numbers(api, wanted, auto
 async def test_parameters_that_cannot_be_read_are_refused(api, query):
     response = await api.get(f"/v1/connect/intentions?{query}")
     assert (response.status_code, "Invalid" in response.text) == (400, True)
+
+
+LINK = {"Kind": "terminating-gateway", "Name": "egress", "Services": [{"Name": "billing"}]}
+DEFAULTS = {"Kind": "service-defaults", "Name": "billing"}
+OF_BILLING = [
+    ("/v1/health/service/billing", False, True, False),
+    ("/v1/health/service/billing?merge-central-config", True, True, True),
+    ("/v1/health/connect/billing", True, True, True),
+    ("/v1/health/checks/billing", False, True, False),
+    ("/v1/catalog/service/billing", False, True, False),
+    ("/v1/catalog/connect/billing", True, True, True),
+    ("/v1/catalog/node/c1", False, True, False),
+    ("/v1/catalog/node-services/c1", False, True, False),
+    ("/v1/health/node/c1", False, True, False),
+]
+
+
+@pytest.mark.parametrize(("path", "by_link", "by_instance", "by_entry"), OF_BILLING)
+async def test_a_service_is_waited_for_by_itself(
+    path, by_link, by_instance, by_entry, api, put, autojump_clock
+):
+    """A catalog in which something always changes wakes whom it concerns, and nobody else."""
+    await put("/v1/agent/service/register", {"Name": "other"})
+    await put("/v1/agent/service/register", {"Name": "billing", "Check": {"TTL": "1m"}})
+    await put("/v1/catalog/register", {"Node": "n2", "Address": "10.0.0.2"})
+    writes = [
+        (
+            False,
+            "/v1/catalog/register",
+            {"Node": "n2", "Address": "a", "Service": {"Service": "x"}},
+        ),
+        (by_link, "/v1/config", LINK),
+        (by_entry, "/v1/config", DEFAULTS),
+        (by_instance, "/v1/agent/check/pass/service:billing", None),
+        (by_instance, "/v1/agent/service/deregister/billing", None),
+    ]
+    for wakes, write, body in writes:
+        before = await api.get(path)
+        answered = []
+
+        async def wait(index, answered=answered):
+            joint = "&" if "?" in path else "?"
+            answered.append(await api.get(f"{path}{joint}index={index}&wait=1m"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait, index_of(before))
+            await trio.testing.wait_all_tasks_blocked()
+            assert answered == []
+            await put(write, body)
+            await trio.sleep(1)
+            assert bool(answered) is wakes, write
+            nursery.cancel_scope.cancel()
+        assert not wakes or index_of(answered[0]) > index_of(before)

@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from coordinator.catalog_index import following
 from coordinator.health.heartbeats import Heartbeats
 from coordinator.health.upkeep import OUTPUT_SECONDS, Upkeep
 from coordinator.store.memory import MemoryStore
@@ -20,7 +21,8 @@ class Site:
         self.heartbeats = Heartbeats()
 
     def upkeep(self):
-        return Upkeep(self.wanted, self.writes, self.heartbeats, node="c1")
+        catalog = following(self.wanted)
+        return Upkeep(self.wanted, catalog, self.writes, self.heartbeats, node="c1")
 
     async def check(self, name, *, status="passing", service="", kind="ttl", **definition):
         value = {"CheckID": name, "Name": name, "Status": status, "ServiceID": service}
