@@ -38,11 +38,22 @@ def intentions_of(entry: Mapping[str, Any]) -> Iterator[Intention]:
             source=_source(source, destination),
             destination=destination,
             action=Action(source.get("Action") or Action.DENY),
-            permissions=tuple(source.get("Permissions") or ()),
+            permissions=_permissions(source, entry.get("JWT")),
             description=source.get("Description", ""),
             sameness_group=source.get("SamenessGroup", ""),
             expires_at=parse_moment(source["ExpiresAt"]) if source.get("ExpiresAt") else NEVER,
         )
+
+
+def _permissions(
+    source: Mapping[str, Any], jwt: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], ...]:
+    """What is asked of each request. A token the entry asks of every source is one thing more to ask:
+    where there is no request to hold one, nobody is let in by that entry."""
+    permissions = tuple(source.get("Permissions") or ())
+    if jwt and not permissions and source.get("Action") == Action.ALLOW:
+        return ({"Action": "allow", "JWT": jwt},)
+    return permissions
 
 
 def _source(source: Mapping[str, Any], destination: ServiceName) -> ServiceName:

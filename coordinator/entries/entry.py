@@ -104,7 +104,7 @@ def decode_entry(
     report.warn(kind.doubts(prune(body, kind.shape)))
     stored = prune(kind.arrange(body), kind.shape)
     checked = Checked(kind=kind.name, name=stored["Name"], body=stored)
-    return checked, (), tuple(report.warnings)
+    return checked, (), report.sorted_warnings()
 
 
 def read_body(node: Node, kind: Kind, report: Report) -> Body | None:

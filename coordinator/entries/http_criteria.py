@@ -7,11 +7,17 @@ Never here: which of these fields an entry has, or how a request is matched.
 from collections import Counter
 from collections.abc import Iterator
 
+import re2
+
 from .kind import Body
 from .report import Finding
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE")
 PATHS = ("PathExact", "PathPrefix", "PathRegex")
+
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+_OPTIONS.max_mem = 1 << 20  # bytes that one compiled expression may take
 
 
 def upper_methods(http: Body) -> Body:
@@ -49,3 +55,24 @@ def match_rules(element: Body, path: str, matches: tuple[str, ...]) -> Iterator[
     if len(given) != 1:
         found = " and ".join(given) or "none"
         yield Finding(path, f"must contain exactly one of {', '.join(matches)}, found {found}")
+
+
+def regex_doubts(http: Body, path: str) -> Iterator[Finding]:
+    """Regular expressions that match nothing, as they are none. Consul leaves them to Envoy, which then
+    takes no new configuration at all."""
+    places = [(path, "PathRegex", http)]
+    for name in ("Header", "QueryParam"):
+        for index, element in enumerate(http.get(name, [])):
+            places.append((f"{path}.{name}[{index}]", "Regex", element))
+    for place, name, element in places:
+        if element.get(name) and (fault := _regex_fault(element[name])):
+            yield Finding(f"{place}.{name}", f"is no regular expression (RE2): {fault}")
+
+
+def _regex_fault(expression: str) -> str:
+    try:
+        re2.compile(expression, _OPTIONS)
+    except re2.error as error:
+        reason = error.args[0]
+        return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+    return ""

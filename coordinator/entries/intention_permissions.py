@@ -6,7 +6,14 @@ against them (`cluster.intentions`).
 
 from collections.abc import Iterator
 
-from .http_criteria import PATHS, match_rules, method_rules, path_rules, upper_methods
+from .http_criteria import (
+    PATHS,
+    match_rules,
+    method_rules,
+    path_rules,
+    regex_doubts,
+    upper_methods,
+)
 from .kind import Body
 from .report import Finding
 from .scalars import Flag, Text
@@ -72,6 +79,11 @@ def permission_rules(permission: Body, path: str) -> Iterator[Finding]:
     else:
         yield Finding(f"{path}.HTTP", "HTTP is required")
     yield from jwt_rules(permission.get("JWT", {}), f"{path}.JWT")
+
+
+def permission_doubts(permission: Body, path: str) -> Iterator[Finding]:
+    """What is only suspicious in one permission."""
+    yield from regex_doubts(permission.get("HTTP", {}), f"{path}.HTTP")
 
 
 def jwt_rules(jwt: Body, path: str) -> Iterator[Finding]:

@@ -78,6 +78,13 @@ def unenforced(what: str, path: str = "Kind") -> Finding:
     return Finding(path, f"stored, not enforced yet: {what}")
 
 
+def unenforced_fields(body: Body, fields: Mapping[str, str], path: str = "") -> Iterator[Finding]:
+    """The same for each of these fields that is there: what it would do, by its name."""
+    for name, what in fields.items():
+        if name in body:
+            yield unenforced(what, join(path, name))
+
+
 def one_of(
     body: Mapping[str, Any], name: str, allowed: tuple[str, ...], path: str = ""
 ) -> Iterator[Finding]:

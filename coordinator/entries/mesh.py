@@ -8,7 +8,7 @@ with it.
 
 from collections.abc import Iterator
 
-from .kind import Body, Kind, entry_shape, meta_rules, one_of, unenforced
+from .kind import Body, Kind, entry_shape, meta_rules, one_of, unenforced_fields
 from .report import Finding
 from .scalars import Flag, Text
 from .schema import Field, Object
@@ -79,9 +79,7 @@ def _rules(body: Body) -> Iterator[Finding]:
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
-    for name, what in _UNENFORCED.items():
-        if name in body:
-            yield unenforced(what, name)
+    yield from unenforced_fields(body, _UNENFORCED)
     if body.get("ValidateClusters"):
         yield Finding("ValidateClusters", "has no effect: there is no Envoy in Lockgate")
 

@@ -7,7 +7,15 @@ is kept as written.
 import json
 from collections.abc import Iterator
 
-from .kind import Body, Kind, entry_shape, meta_rules, one_of
+from .kind import (
+    Body,
+    Kind,
+    entry_shape,
+    meta_rules,
+    one_of,
+    unenforced,
+    unenforced_fields,
+)
 from .proxy_fields import COMMON, proxy_doubts, proxy_rules
 from .report import Finding
 from .scalars import EnterpriseOnly, Flag, Text
@@ -85,6 +93,14 @@ def _is_json(text: str) -> bool:
     return True
 
 
+def _doubts(body: Body) -> Iterator[Finding]:
+    for name in body.get("Config", {}):
+        if name != "protocol":
+            yield unenforced("this setting of proxies", f"Config.{name}")
+    yield from proxy_doubts(body)
+    yield from unenforced_fields(body, {"AccessLogs": "access logs", "FailoverPolicy": "failover"})
+
+
 PROXY_DEFAULTS = Kind(
-    name="proxy-defaults", shape=SHAPE, normalise=_normalise, rules=_rules, doubts=proxy_doubts
+    name="proxy-defaults", shape=SHAPE, normalise=_normalise, rules=_rules, doubts=_doubts
 )

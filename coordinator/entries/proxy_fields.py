@@ -7,7 +7,7 @@ entry has, or which value wins (compose).
 from collections.abc import Iterator
 from typing import Any
 
-from .kind import Body, one_of
+from .kind import Body, one_of, unenforced, unenforced_fields
 from .report import Finding
 from .scalars import Flag, Text, Whole
 from .schema import Field, ListOf, Object, OpaqueTable
@@ -70,6 +70,12 @@ COMMON = (
     ),
 )
 
+_UNENFORCED = {
+    "TransparentProxy": "transparent proxies",
+    "MeshGateway": "mesh gateways between datacenters",
+    "Expose": "exposed paths",
+}
+
 
 def lower(body: Body, name: str) -> Body:
     """The body with the string `name` in lower case."""
@@ -92,7 +98,12 @@ def proxy_rules(body: Body, path: str = "") -> Iterator[Finding]:
 
 
 def proxy_doubts(body: Body) -> Iterator[Finding]:
-    """Settings of Envoy, which is not here."""
+    """What is not enforced yet, and settings of Envoy, which is not here."""
+    if body.get("Mode") == "transparent":
+        yield unenforced("transparent proxies", "Mode")
+    if body.get("MutualTLSMode") == "permissive":
+        yield unenforced("permissive mutual TLS", "MutualTLSMode")
+    yield from unenforced_fields(body, _UNENFORCED)
     for index, _ in enumerate(body.get("EnvoyExtensions", [])):
         message = "has no effect: Envoy extensions are not run by Lockgate"
         yield Finding(f"EnvoyExtensions[{index}]", message)

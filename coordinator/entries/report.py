@@ -60,6 +60,10 @@ class Report:
         """The problems in the order of their lines."""
         return tuple(sorted(self.problems, key=lambda problem: problem.line))
 
+    def sorted_warnings(self) -> tuple[Problem, ...]:
+        """The warnings in the order of their lines."""
+        return tuple(sorted(self.warnings, key=lambda warning: warning.line))
+
 
 def around(path: str) -> Iterator[str]:
     """The path itself, then each place that holds it, the innermost first; not the document."""

@@ -124,7 +124,7 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Tenancy:
-    """A namespace or partition: `default` is the only one there is, and is not stored."""
+    """A namespace or partition: `default` is the only one there is, and is not stored (`prune`)."""
 
     what: str
 
@@ -134,7 +134,7 @@ class Tenancy:
             report.add(
                 path, f"{self.what} {name[:64]!r}: {self.what}s are a Consul Enterprise feature"
             )
-        return MISSING
+        return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 from cluster.documents.document import Items, Member, Node, Table, Value, fold, plain
 
 from .report import Report, join
-from .scalars import MISSING, Duration, Shape, Text
+from .scalars import MISSING, Duration, Shape, Tenancy, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,9 @@ def _kept(value: dict[str, Any], shape: Object) -> Iterator[tuple[str, Any]]:
 
 def is_empty(value: Any, shape: Shape) -> bool:
     """Whether a value of the shape says no more than its absence."""
-    return not value or (isinstance(shape, Duration) and value == "0s")
+    if isinstance(shape, Duration):
+        return not value or value == "0s"
+    return not value or isinstance(shape, Tenancy)
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -7,7 +7,16 @@ Belongs here: its fields and rules (consul-gateways.md 6.2). Never here: which o
 from collections.abc import Iterator
 
 from .host_names import is_address
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules, one_of
+from .kind import (
+    Body,
+    Kind,
+    entry_shape,
+    meta_rules,
+    name_rules,
+    one_of,
+    unenforced,
+    unenforced_fields,
+)
 from .proxy_fields import COMMON, PROTOCOLS, lower, proxy_doubts, proxy_rules
 from .report import Finding
 from .scalars import EnterpriseOnly, Text, Whole
@@ -39,6 +48,17 @@ SHAPE = entry_shape(
     Field(name="RateLimits", shape=EnterpriseOnly()),
     Field(name="MaxRequestHeadersKB", shape=Whole(0, 2**32 - 1)),
 )
+
+_UNENFORCED = {
+    "ExternalSNI": "external services of the mesh",
+    "UpstreamConfig": "settings of upstreams",
+    "Destination": "destinations",
+    "MaxInboundConnections": "limits of connections",
+    "LocalConnectTimeoutMs": "timeouts of a service",
+    "LocalRequestTimeoutMs": "timeouts of a service",
+    "BalanceInboundConnections": "balance of connections among threads",
+    "MaxRequestHeadersKB": "limits of HTTP",
+}
 
 
 def _normalise(body: Body) -> Body:
@@ -83,6 +103,9 @@ def _destination_rules(body: Body) -> Iterator[Finding]:
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
+    if body.get("Protocol", "tcp") != "tcp":
+        yield unenforced("HTTP, the service is carried as tcp", "Protocol")
+    yield from unenforced_fields(body, _UNENFORCED)
     yield from proxy_doubts(body)
     yield from upstream_doubts(body.get("UpstreamConfig", {}))
 

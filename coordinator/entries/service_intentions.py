@@ -16,9 +16,10 @@ from .intention_permissions import (
     PERMISSION,
     jwt_rules,
     normal_permission,
+    permission_doubts,
     permission_rules,
 )
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules
+from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced
 from .moments import Moment
 from .report import Finding
 from .scalars import EnterpriseOnly, Tenancy, Text, Whole
@@ -112,10 +113,22 @@ def _source_rules(source: Body, path: str, wildcarded: bool) -> Iterator[Finding
     yield from wildcard_rules(source.get("Name", ""), f"{path}.Name")
     if "*" in source.get("Peer", ""):
         yield Finding(f"{path}.Peer", "cannot use wildcard * in a peer")
+    yield from _tenancy_rules(source, path)
     if source["Type"] != "consul":
         yield Finding(f"{path}.Type", f"Type must be consul, found {source['Type'][:64]!r}")
     yield from description_rules(source.get("Description", ""), f"{path}.Description")
     yield from action_rules(source, f"{path}.", wildcarded)
+
+
+def _tenancy_rules(source: Body, path: str) -> Iterator[Finding]:
+    """A source lives in one place: a peer, a partition or a sameness group."""
+    for one, other in (
+        ("Peer", "Partition"),
+        ("Peer", "SamenessGroup"),
+        ("Partition", "SamenessGroup"),
+    ):
+        if source.get(one) and source.get(other):
+            yield Finding(f"{path}.{one}", f"{one} and {other} are mutually exclusive")
 
 
 def _more_than_once(peer: str, name: str, first: int) -> str:
@@ -145,11 +158,23 @@ def _entry_rules(body: Body) -> Iterator[Finding]:
             yield Finding(f"Sources[{index}].LegacyMeta", "LegacyMeta must be omitted")
 
 
+def _doubts(body: Body) -> Iterator[Finding]:
+    if "JWT" in body:
+        yield unenforced("JWT verification; no source is let in until then", "JWT")
+    for index, source in enumerate(body["Sources"]):
+        path = f"Sources[{index}].Permissions"
+        if "Permissions" in source:
+            yield unenforced("permissions; the source is denied until then", path)
+        for number, permission in enumerate(source.get("Permissions", [])):
+            yield from permission_doubts(permission, f"{path}[{number}]")
+
+
 SERVICE_INTENTIONS = Kind(
     name="service-intentions",
     shape=entry_shape(Field(name="JWT", shape=JWT), Field(name="Sources", shape=ListOf(SOURCE))),
     normalise=_normalise,
     rules=_entry_rules,
+    doubts=_doubts,
     arrange=_without_legacy,
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from cluster.filters import FilterError, compile_filter
 from cluster.filters.catalog import HEALTH
 
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced
+from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced_fields
 from .load_balancer import LOAD_BALANCER, load_balancer_rules
 from .report import Finding
 from .scalars import Duration, EnterpriseOnly, Flag, Text
@@ -66,6 +66,16 @@ SHAPE = entry_shape(
     Field(name="PrioritizeByLocality", shape=EnterpriseOnly()),
     Field(name="LoadBalancer", shape=LOAD_BALANCER, keep=True),
 )
+
+_UNENFORCED = {
+    "DefaultSubset": "subsets",
+    "Subsets": "subsets",
+    "Redirect": "redirects",
+    "Failover": "failover",
+    "ConnectTimeout": "timeouts of a service-resolver",
+    "RequestTimeout": "timeouts of a service-resolver",
+    "LoadBalancer": "load balancing by a service-resolver",
+}
 
 
 def _rules(body: Body) -> Iterator[Finding]:
@@ -165,18 +175,7 @@ def _target_rules(body: Body, target: Body, path: str) -> Iterator[Finding]:
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
-    settings = {
-        "DefaultSubset": "subsets",
-        "Subsets": "subsets",
-        "Redirect": "redirects",
-        "Failover": "failover",
-        "ConnectTimeout": "timeouts of a service-resolver",
-        "RequestTimeout": "timeouts of a service-resolver",
-        "LoadBalancer": "load balancing by a service-resolver",
-    }
-    for name, what in settings.items():
-        if name in body:
-            yield unenforced(what, name)
+    yield from unenforced_fields(body, _UNENFORCED)
 
 
 SERVICE_RESOLVER = Kind(name="service-resolver", shape=SHAPE, rules=_rules, doubts=_doubts)

@@ -7,7 +7,7 @@ becomes of a route in a discovery chain.
 from collections.abc import Iterator
 
 from .header_modifiers import HEADERS
-from .http_criteria import PATHS, match_rules, method_rules, path_rules, upper_methods
+from .http_criteria import PATHS, match_rules, method_rules, path_rules, regex_doubts, upper_methods
 from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced
 from .report import Finding
 from .scalars import Duration, Flag, Tenancy, Text, Whole
@@ -119,6 +119,9 @@ def _destination_rules(destination: Body, http: Body, path: str) -> Iterator[Fin
 
 def _doubts(body: Body) -> Iterator[Finding]:
     yield unenforced("HTTP routing")
+    for index, route in enumerate(body.get("Routes", [])):
+        http = route.get("Match", {}).get("HTTP", {})
+        yield from regex_doubts(http, f"Routes[{index}].Match.HTTP")
 
 
 SERVICE_ROUTER = Kind(

@@ -62,10 +62,10 @@ def normalise_upstreams(config: Body) -> Body:
 def upstream_rules(config: Body) -> Iterator[Finding]:
     """What is wrong with an UpstreamConfig."""
     defaults = config.get("Defaults", {})
-    if defaults.get("Name"):
-        yield Finding(
-            "UpstreamConfig.Defaults.Name", "error in upstream defaults: Name must be empty"
-        )
+    for name in ("Name", "Namespace", "Partition"):
+        if defaults.get(name):
+            message = f"error in upstream defaults: {name} must be empty"
+            yield Finding(f"UpstreamConfig.Defaults.{name}", message)
     yield from _one_rules(defaults, "UpstreamConfig.Defaults")
     for index, upstream in enumerate(config.get("Overrides", [])):
         path = f"UpstreamConfig.Overrides[{index}]"

@@ -21,7 +21,10 @@ def test_all_fields():
         "DisableAutoHostRewrite": True,
     }
     checked, problems, warnings = check(service, {"Name": "*"})
-    assert problems == warnings == ()
+    assert problems == ()
+    assert [str(one) for one in warnings] == [
+        "Services[0].DisableAutoHostRewrite: stored, not enforced yet: HTTP"
+    ]
     assert checked.body["Services"] == [service, {"Name": "*"}]
 
 

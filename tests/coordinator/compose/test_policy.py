@@ -1,0 +1,26 @@
+"""Intentions from entries: what counts without a request."""
+
+from coordinator.compose.policy import intentions_of
+
+JWT = {"Providers": [{"Name": "okta"}]}
+
+
+def _allowed(**entry):
+    (intention,) = intentions_of({"Kind": "service-intentions", "Name": "api"} | entry)
+    return intention.allows
+
+
+def test_an_action_decides():
+    assert _allowed(Sources=[{"Name": "web", "Action": "allow"}])
+    assert not _allowed(Sources=[{"Name": "web", "Action": "deny"}])
+
+
+def test_a_token_that_every_request_must_hold_lets_nobody_in_without_one():
+    assert not _allowed(Sources=[{"Name": "web", "Action": "allow"}], JWT=JWT)
+    assert not _allowed(Sources=[{"Name": "web", "Action": "deny"}], JWT=JWT)
+
+
+def test_permissions_let_nobody_in_without_a_request():
+    permission = {"Action": "allow", "HTTP": {"PathPrefix": "/"}}
+    assert not _allowed(Sources=[{"Name": "web", "Permissions": [permission]}])
+    assert not _allowed(Sources=[{"Name": "web", "Permissions": [permission]}], JWT=JWT)
