@@ -15,6 +15,9 @@ import msgspec
 
 from cluster.names import WILDCARD, ServiceName
 
+#: An intention that does not end. One object, as msgspec leaves out a float only where it is its default.
+NEVER = 0.0
+
 
 @unique
 class Action(StrEnum):
