@@ -82,7 +82,9 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """How one worker is. `missing_leaves` counts linked services that cannot be served yet."""
+    """How one worker is. `missing_leaves` counts linked services that cannot be served yet, `revocations` the
+    connections that were ended since its start because their permission was gone.
+    """
 
     index: int
     pid: int
@@ -91,6 +93,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     restarts: int = 0
     missing_leaves: int = 0
     draining: bool = False
+    revocations: int = 0
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -38,6 +38,7 @@ from coordinator.fleet import Fleet
 from coordinator.health.upkeep import Upkeep
 from coordinator.metrics import Metrics
 from coordinator.metrics_server import Page, serve_metrics
+from coordinator.monitor import Monitor
 from coordinator.own_services import OwnServices
 from coordinator.publisher import Publisher
 from coordinator.store.sqlite import SqliteStore, open_store
@@ -67,8 +68,13 @@ class Coordinator:
         self.metrics = Metrics(version=version)
         self.writes = trio.Lock()
         own_services = OwnServices(wanted, self.writes)
+        self.monitor = Monitor(wall_clock)
+        wanted.follow(self.monitor.committed)
         self.distributor = Distributor(
-            sign=self._sign, register=own_services.register, metrics=self.metrics
+            sign=self._sign,
+            register=own_services.register,
+            metrics=self.metrics,
+            watch=self.monitor.rolled_out,
         )
         self.publisher = Publisher(
             wanted=wanted,
@@ -95,6 +101,7 @@ class Coordinator:
             clock=wall_clock,
             writes=self.writes,
             audit=audit,
+            monitor=self.monitor,
             access=Access(
                 wanted,
                 enabled=config.acl_enabled,

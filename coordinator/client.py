@@ -64,6 +64,18 @@ class Api:
         """The decoded answer, None for an empty one."""
         return _decoded(self.request("DELETE", path, params=params))
 
+    def lines(self, path: str) -> Iterator[str]:
+        """The lines of an answer as they come, until it ends. Raises ApiUnreachable when it breaks off."""
+        timeout = httpx.Timeout(None, connect=5.0)
+        try:
+            with self.client.stream("GET", path, timeout=timeout) as response:
+                if not response.is_success:
+                    raise ApiRefused(response.status_code, response.read().decode().strip())
+                yield from response.iter_lines()
+        except httpx.HTTPError as error:
+            text = f"the coordinator at {self.address} broke off: {error}"
+            raise ApiUnreachable(text) from None
+
     def request(
         self,
         method: str,

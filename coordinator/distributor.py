@@ -82,7 +82,10 @@ class Distributor:
         metrics: Metrics,
         limits: Limits | None = None,
         tick_seconds: float = 1.0,
+        watch: Callable[[Event, tuple[Action, ...]], None] | None = None,
     ) -> None:
+        """`watch` hears each event of the rollout with what follows from it."""
+        self._watch = watch
         self.rollout = Rollout(limits=limits or Limits())
         #: Which nodes refused which generation, and why; the newest are kept.
         self.refusals: dict[int, dict[str, tuple[str, ...]]] = {}
@@ -124,6 +127,8 @@ class Distributor:
 
     def _step(self, event: Event) -> None:
         self.rollout, actions = step(self.rollout, event, trio.current_time())
+        if self._watch is not None:
+            self._watch(event, actions)
         for action in actions:
             self._act(action)
         self._count_nodes()

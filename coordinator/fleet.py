@@ -3,6 +3,7 @@
 Belongs here: questions and orders of operators. Never here: HTTP, or deciding what nodes get.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,8 @@ from cluster.errors import LockgateError
 from cluster.messages import Answer, Close, Drain, NodeStatus, Query
 from coordinator.distributor import Distributor, NotConnected
 from coordinator.publisher import Publisher
-from coordinator.rollout import Node, node_state, percentile
+from coordinator.rollout import Node, Rollout, behind, node_state, percentile
+from coordinator.rollout.convergence import Pending
 
 #: A list longer than this helps nobody; narrow the question.
 MAX_ITEMS = 10_000
@@ -59,6 +61,7 @@ class Fleet:
                 "p99": percentile(values, 0.99),
                 "last": values[-1] if values else None,
             },
+            "converging": [_converging(rollout, one) for one in rollout.convergence.pending],
             "problems": [str(problem) for problem in self._publisher.problems],
             "nodes": [self._node(node) for _, node in sorted(rollout.nodes.items())],
         }
@@ -182,6 +185,16 @@ class Fleet:
             )
             self._distributor.send(node, query)
             return await question.answer()
+
+
+def _converging(rollout: Rollout, one: Pending) -> dict[str, Any]:
+    """A generation that some node has not taken yet, and who: those that wait longest for anything first."""
+    since = behind(rollout)
+    return {
+        "generation": one.generation,
+        "seconds": round(trio.current_time() - one.committed, 3),
+        "waiting": sorted(one.waiting, key=lambda node: (since.get(node, math.inf), node)),
+    }
 
 
 def _worker(worker: Any) -> dict[str, Any]:

@@ -170,6 +170,7 @@ class Control:
             connections=len(self._world.live),
             missing_leaves=len(view.missing_leaves),
             draining=self._draining,
+            revocations=self._world.live.revocations,
         )
 
     def _metrics(self) -> Metrics:

@@ -13,6 +13,7 @@ import trio
 from starlette.types import Scope
 
 from cluster.certs import TrustBundle
+from cluster.process.clock import wall_clock
 from coordinator import catalog_index
 from coordinator.acl.directory import Directory
 from coordinator.acl.speaker import EVERYBODY, Speaker
@@ -24,6 +25,7 @@ from coordinator.catalog_index import CatalogIndex
 from coordinator.entries.cross import Index
 from coordinator.fleet import Survey
 from coordinator.health.heartbeats import Heartbeats
+from coordinator.monitor import Monitor
 from coordinator.store.history import Published, StoredSnapshot
 from coordinator.store.wanted import Wanted
 
@@ -146,6 +148,8 @@ class Services:
     #: None: calls are not written down.
     audit: AuditLog | None = None
     access: Access = field(default_factory=OpenAccess)
+    #: What happens; silent unless somebody feeds it.
+    monitor: Monitor = field(default_factory=lambda: Monitor(wall_clock))
     chance: random.Random = field(default_factory=random.Random)
     #: Held from a look at the wanted state to the commit of what was decided by it.
     writes: trio.Lock = field(default_factory=trio.Lock)

@@ -52,5 +52,9 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _cell(value: Any) -> str:
     """One line of text; what would steer a terminal is shown, not sent."""
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return one_line(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
+
+
+def one_line(text: str) -> str:
+    """The text, with what would steer a terminal shown and not sent."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

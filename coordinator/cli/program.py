@@ -32,6 +32,7 @@ _COMMANDS = {
     "history": f"{_HERE}.history:history",
     "intention": f"{_HERE}.intention:intention",
     "keygen": f"{_HERE}.nodes:keygen",
+    "monitor": f"{_HERE}.monitor:monitor",
     "node": f"{_HERE}.daemons:node",
     "nodes": f"{_HERE}.nodes:nodes",
     "plan": f"{_HERE}.plan:plan",

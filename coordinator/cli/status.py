@@ -11,6 +11,8 @@ from .options import command
 from .output import print_facts, print_json, print_table
 from .settings import Settings
 
+_NAMED = 10
+
 
 @command("status")
 @click.pass_obj
@@ -42,6 +44,9 @@ def _tell(report: dict[str, Any]) -> None:
             ("Convergence", _convergence(convergence)),
         ]
     )
+    for one in report.get("converging", []):
+        late = f"Generation {one['generation']} is not everywhere after {one['seconds']:.1f} s"
+        print(f"{late}: {_some(one['waiting'])}")
     for problem in report.get("problems", []):
         print(f"Not published: {problem}")
     nodes = report.get("nodes", [])
@@ -61,6 +66,11 @@ def _tell(report: dict[str, Any]) -> None:
         print()
         print(f"{', '.join(back['nodes'])} refused this generation. Back to the last good one:")
         print(f"  {back['command']}")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _worker(node: str, worker: dict[str, Any]) -> tuple[Any, ...]:

@@ -1,10 +1,14 @@
 """A deny is planned, then made: what the plan named is closed, and nothing else."""
 
+import json
+import signal
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from tests.harness.clients import pgbench_init, start_pgbench
+from tests.harness.cluster import LOCKGATE
 from tests.harness.entries import deny
 from tests.harness.programs import program, wait_until
 
@@ -20,7 +24,13 @@ def test_exactly_the_planned_connections_are_closed(cluster, sidecar):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
+    monitor = subprocess.Popen(
+        [*LOCKGATE, "-http-addr", cluster.http, "-format=json", "monitor"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
+        assert "listening" in monitor.stdout.readline()
         redis.stdin.write(b"SET held 1\n")
         redis.stdin.flush()
         assert redis.stdout.readline() == b"OK\n"
@@ -40,6 +50,14 @@ def test_exactly_the_planned_connections_are_closed(cluster, sidecar):
         assert cluster.json("history")[0]["generation"] == before
 
         cluster.ok("config", "write", str(file))
+        seen = {event["event"]: event for event in _until(monitor, "revoked")}
+        assert seen["commit"]["names"] == ["entries/service-intentions/postgres"]
+        generation = seen["published"]["generation"]
+        assert seen["offer"]["generation"] == seen["ack"]["generation"] == generation
+        assert seen["converged"]["generation"] == generation
+        assert 0 < seen["revoked"]["connections"] <= len(doomed)
+        monitor.send_signal(signal.SIGINT)
+        assert monitor.wait(10) == 0
         bench.communicate(timeout=20)
         assert bench.returncode != 0
         assert _open(cluster) == live.keys() - doomed
@@ -62,9 +80,18 @@ def test_exactly_the_planned_connections_are_closed(cluster, sidecar):
         assert back["newly_allowed"] == [{"source": "web", "destination": "postgres"}]
         assert pgbench_init(sidecar.ports["postgres"]).returncode == 0
     finally:
-        for client in (redis, bench):
+        for client in (redis, bench, monitor):
             client.kill()
             client.communicate()
+
+
+def _until(monitor, event: str) -> Iterator[dict]:
+    """What the monitor prints, up to the first of these events."""
+    for line in monitor.stdout:
+        told = json.loads(line)
+        yield told
+        if told["event"] == event:
+            return
 
 
 def _open(cluster) -> set[str]:

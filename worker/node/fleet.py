@@ -202,4 +202,5 @@ class Fleet:
             restarts=member.restarts,
             missing_leaves=said.missing_leaves if said else 0,
             draining=bool(said and said.draining),
+            revocations=said.revocations if said else 0,
         )

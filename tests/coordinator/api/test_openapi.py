@@ -32,7 +32,9 @@ def _document():
 
 
 SCHEMA = schemathesis.openapi.from_dict(_document())
-OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations()]
+#: It never ends; test_monitor.py asks it.
+ENDLESS = "/v1/lockgate/monitor"
+OPERATIONS = [one for found in SCHEMA.get_all_operations() if (one := found.ok()).path != ENDLESS]
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,7 @@ async def test_status_of_an_empty_fleet(world_of):
             "generation": 0,
             "digest": "",
             "convergence_seconds": {"p50": None, "p99": None, "last": None},
+            "converging": [],
             "problems": [],
             "nodes": [],
         }
@@ -225,3 +226,21 @@ async def test_draining_a_node(world_of):
         assert await node.hear() == Drain(grace_seconds=2.5)
         with pytest.raises(NotConnected):
             await _fleet(world).drain("n2", 2.5)
+
+
+async def test_who_a_generation_waits_for_is_named_and_who_refused_it(world_of, endpoints):
+    async with world_of() as world, world.node("n1") as quick, world.node("n2") as slow:
+        for node in (quick, slow):
+            await node.hello()
+        await world.until(lambda: len(world.distributor.connected) == 2)
+        first = world.publish(41, endpoints=endpoints("a", 1))
+        await quick.accept()
+        await world.until(lambda: world.has("n1", 41))
+        (one,) = _fleet(world).status()["converging"]
+        assert (one["generation"], one["waiting"]) == (41, ["n2"])
+        assert one["seconds"] >= 0
+        await slow.hear()
+        await slow.say(Nack(id=first.id, problems=(Problem(message="no room"),)))
+        await world.until(lambda: _fleet(world).refusals())
+        assert _fleet(world).refusals() == {41: {"n2": ("no room",)}}
+        assert _fleet(world).status()["nodes"][1]["state"] == "nacked"
