@@ -5,7 +5,14 @@ requests, or which services a gateway exposes (`coordinator.compose.ingress_link
 Source: Consul, "Ingress gateway configuration entry"; Envoy, virtual host domains.
 """
 
-from .addresses import leaf_dns_sans, service_addresses, service_domains
+from .addresses import gateway_dns_sans, leaf_dns_sans, service_addresses, service_domains
 from .hosts import Hosts, host_patterns
 
-__all__ = ["Hosts", "host_patterns", "leaf_dns_sans", "service_addresses", "service_domains"]
+__all__ = [
+    "Hosts",
+    "gateway_dns_sans",
+    "host_patterns",
+    "leaf_dns_sans",
+    "service_addresses",
+    "service_domains",
+]

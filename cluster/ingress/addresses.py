@@ -3,7 +3,8 @@
 Belongs here: Consul's names for them. Never here: answering DNS, or signing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from cluster.names import DEFAULT
 
@@ -41,6 +42,22 @@ def leaf_dns_sans(
     ]
     named = (host.partition(":")[0] for host in hosts)
     return tuple(dict.fromkeys(name for name in (*wild, *named) if name))
+
+
+def gateway_dns_sans(
+    entry: Mapping[str, Any], datacenter: str, domains: Sequence[str] = (DOMAIN,)
+) -> tuple[str, ...]:
+    """The DNS SANs that the leaf of a gateway with this ingress-gateway entry asks for."""
+    listeners = entry.get("Listeners") or ()
+    if not any(_has_tls(one) for one in (entry, *listeners)):
+        return ()
+    services = (service for one in listeners for service in one.get("Services") or ())
+    hosts = (host for service in services for host in service.get("Hosts") or ())
+    return leaf_dns_sans(datacenter=datacenter, hosts=hosts, domains=domains)
+
+
+def _has_tls(place: Mapping[str, Any]) -> bool:
+    return bool((place.get("TLS") or {}).get("Enabled"))
 
 
 def _under(namespace: str, datacenter: str, domain: str) -> Iterable[str]:
