@@ -68,6 +68,8 @@ def explain_pair(call: Call, source: ServiceName, destination: ServiceName) -> d
 
 async def _explain_planned(call: Call) -> dict[str, Any]:
     """The same for the state that a change would lead to, which is in the body as `plan` takes it."""
+    wanted = call.query("destination")
+    call.require(intention_read(wanted) if wanted else operator_read)
     state = call.services.wanted.state.snapshot()
     change = await judged(state, Fields(await read_object(call.request)))
     if change.problems:

@@ -59,7 +59,7 @@ async def _whole(content: bytes) -> Saved:
 ROUTES = (
     at(
         "/v1/snapshot",
-        GET=Do(answer=_save, needs=acl_write),
+        GET=Do(answer=_save, needs=acl_write, audited=True),
         PUT=Do(answer=_restore, needs=acl_write),
     ),
 )
