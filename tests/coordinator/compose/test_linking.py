@@ -137,8 +137,10 @@ def test_the_wildcard_links_destinations_too(state_of):
         ("db", "service", True),
         ("saas", "destination", True),
     ]
-    assert gateways_of(state, "saas") == gateways_of(state, "db") == {"egress"}
-    assert gateways_of(state, "other") == frozenset()
+    assert gateways_of(state, "saas", is_linkable=False) == {"egress"}
+    assert gateways_of(state, "db", is_linkable=True) == {"egress"}
+    assert gateways_of(state, "db", is_linkable=False) == set()
+    assert gateways_of(state, "other", is_linkable=False) == frozenset()
 
 
 def test_a_registered_service_wins_over_a_destination_of_its_name(state_of):
