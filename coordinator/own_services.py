@@ -9,7 +9,8 @@ from typing import Any
 import trio
 
 from cluster.errors import Problem
-from coordinator.api.registering import definition_changes, service_removal
+from coordinator.api.registering import definition_changes, service_removal, sidecar_port
+from coordinator.entries.service_shape import PROXY_KIND
 from coordinator.entries.services import check_service
 from coordinator.store.records import Change, Put
 from coordinator.store.state import State
@@ -74,10 +75,23 @@ def _changes(state: State, node: str, bodies: Sequence[dict[str, Any]]) -> list[
     changes: list[Change] = []
     for service_id in gone:
         changes += service_removal(state, node, service_id)
-    for body in bodies:
+    for body in _with_ports(state, node, bodies):
         address = _address(state, node, body)
         changes += definition_changes(state, node, address, body, replace_checks=True)
     return [*changes, Put(table=NODE_FILES, key=node, value={"services": ids})]
+
+
+def _with_ports(
+    state: State, node: str, bodies: Sequence[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The bodies, with a port of its own for each sidecar that came without one."""
+    taken = {body["Service"].get("Port", 0) for body in bodies}
+    for body in bodies:
+        service = body["Service"]
+        if service.get("Kind") == PROXY_KIND and not service.get("SocketPath"):
+            service = service | {"Port": sidecar_port(state, node, service, taken)}
+            taken.add(service["Port"])
+        yield body | {"Service": service}
 
 
 def _address(state: State, node: str, body: Mapping[str, Any]) -> str:

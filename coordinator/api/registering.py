@@ -4,7 +4,7 @@ Belongs here: Consul's upsert and deregistration over nodes, services and checks
 is well formed (`coordinator.entries`), or HTTP.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from coordinator.store.records import Change, Delete, Put, Record
@@ -54,9 +54,7 @@ def definition_changes(
     changes = _instance_changes(state, node, address, definition, replace_checks)
     if sidecar := definition.get("Sidecar"):
         service = sidecar["Service"]
-        present = state.get(SERVICES, f"{node}/{service['ID']}")
-        port = service.get("Port") or (present.value.get("Port") if present else 0)
-        service = service | {"Port": port or free_sidecar_port(state, node)}
+        service = service | {"Port": sidecar_port(state, node, service)}
         sidecar = sidecar | {"Service": service}
         changes += _instance_changes(state, node, address, sidecar, replace_checks)
     return changes
@@ -122,11 +120,22 @@ def node_removal(state: State, node: str) -> list[Change]:
     ]
 
 
-def free_sidecar_port(state: State, node: str) -> int:
-    """The lowest port for a sidecar on this node. Raises ValueError when all are taken."""
-    taken = {record.value.get("Port") for record in state.under(SERVICES, f"{node}/")}
+def sidecar_port(
+    state: State, node: str, service: Mapping[str, Any], taken: Collection[int] = ()
+) -> int:
+    """The port that a sidecar asks for, else the one that it has, else the lowest that is free.
+
+    `taken` are ports given away in the same breath. Raises ValueError when none is free.
+    """
+    present = state.get(SERVICES, f"{node}/{service['ID']}")
+    port = service.get("Port") or (present.value.get("Port") if present else 0)
+    return port or _free_port(state, node, taken)
+
+
+def _free_port(state: State, node: str, taken: Collection[int]) -> int:
+    used = {record.value.get("Port") for record in state.under(SERVICES, f"{node}/")}
     for port in SIDECAR_PORTS:
-        if port not in taken:
+        if port not in used and port not in taken:
             return port
     first, last = SIDECAR_PORTS[0], SIDECAR_PORTS[-1]
     raise ValueError(f"no port from {first} to {last} is free for a sidecar on node {node}")

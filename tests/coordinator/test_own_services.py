@@ -126,3 +126,15 @@ async def test_it_waits_for_whoever_writes_at_the_moment(wanted, autojump_clock)
         await trio.sleep(1)
         assert services(wanted) == ["gw1/egress"]
         await writes.acquire()
+
+
+async def test_sidecars_without_a_port_get_one_each_and_keep_it(wanted, register):
+    both = [API | {"id": f"api-{n}", "connect": {"sidecar_service": {}}} for n in (1, 2)]
+    for _ in range(2):
+        assert await register("gw1", *both) == []
+        ports = {
+            key: record.value["Port"]
+            for key, record in wanted.state.table(SERVICES).items()
+            if key.endswith("proxy")
+        }
+        assert ports == {"gw1/api-1-sidecar-proxy": 21000, "gw1/api-2-sidecar-proxy": 21001}
