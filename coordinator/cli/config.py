@@ -90,16 +90,19 @@ def read(settings: Settings, kind: str, name: str) -> None:
 
 @command("list")
 @option("kind", required=True, help="The kind of the entries.")
+@option("filter", default="", metavar="EXPRESSION", help="Only those that match, as ?filter= does.")
 @click.pass_obj
-def list_entries(settings: Settings, kind: str) -> None:
+def list_entries(settings: Settings, kind: str, filter: str) -> None:  # noqa: A002 (-filter)
     """Print the names of all entries of one kind.
 
     \b
-    Example:
+    Examples:
       lockgate config list -kind service-intentions
+      lockgate config list -kind service-defaults -filter 'Protocol == http'
     """
+    params = {"filter": filter} if filter else {}
     with settings.api() as api:
-        entries = api.get(path("config", kind))
+        entries = api.get(path("config", kind), **params)
     if settings.is_json:
         print_json(entries)
         return

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from .ca import ca
+from .expose import expose
 from .options import Group, command, option
 from .output import print_json
 from .settings import Settings
@@ -90,5 +91,5 @@ def proxy(settings: Settings, /, upstream: tuple[str, ...], **options: str) -> N
     become("worker.sidecar", arguments)
 
 
-for _command in (leaf, proxy, ca):
+for _command in (leaf, proxy, expose, ca):
     connect.add_command(_command)

@@ -176,3 +176,13 @@ async def test_writing_nothing_is_an_error(lockgate, file):
         ended = await lockgate(*command.split(), empty, status=1)
         assert (ended.out, str(empty) in ended.err.splitlines()[-1]) == ("", True)
     assert "nothing to write in -" in (await lockgate("config", "write", "-", status=1)).err
+
+
+async def test_a_list_can_be_filtered(lockgate, file):
+    text = 'Kind = "service-defaults"\nName = "{0}"\nProtocol = "{1}"\n'
+    for name, protocol in (("web", "http"), ("db", "tcp")):
+        await lockgate("config", "write", file(f"{name}.hcl", text.format(name, protocol)))
+    listing = ("config", "list", "-kind", "service-defaults")
+    assert (await lockgate(*listing, "-filter", "Protocol == http")).out == "web\n"
+    wrong = await lockgate(*listing, "-filter", "Nonsense ==", status=1)
+    assert wrong.err.count("\n") == 1
