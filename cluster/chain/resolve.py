@@ -9,7 +9,7 @@ for timeouts and load balancing only, never for where to go.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from functools import lru_cache
 
 from msgspec import structs
 
@@ -185,6 +185,7 @@ def _connect_timeout(assembly: Assembly, entry: Body) -> float:
     return seconds
 
 
-def _seconds(duration: Any) -> float:
+@lru_cache(maxsize=256)  # few timeouts are meant, and many chains are compiled at once
+def _seconds(duration: str | None) -> float:
     """An entry's duration; stored ones are text, an absent one is 0."""
     return parse_duration(duration) / 1e9 if duration else 0.0

@@ -130,6 +130,11 @@ def exported_names(body: Body) -> Iterator[str]:
             yield service.get("Name", "")
 
 
+def has_permissions(body: Body) -> bool:
+    """Whether intentions look at requests, which only a protocol of HTTP has."""
+    return any(source.get("Permissions") for source in body.get("Sources") or ())
+
+
 def named_providers(body: Body) -> Iterator[tuple[str, str]]:
     """Every JWT provider that intentions name, with its path."""
     if body["Kind"] != INTENTIONS:

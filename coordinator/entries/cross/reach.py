@@ -9,7 +9,16 @@ from cluster.chain.entries import GRAPH_KINDS, PROXY_DEFAULTS, SERVICE_DEFAULTS,
 from cluster.chain.protocol import proxies_protocol
 from cluster.names import WILDCARD
 
-from .index import EXPORTS, INGRESS, INTENTIONS, Index, Key, exported_names, named_services
+from .index import (
+    EXPORTS,
+    INGRESS,
+    INTENTIONS,
+    Index,
+    Key,
+    exported_names,
+    has_permissions,
+    named_services,
+)
 
 
 def reached(index: Index, changes: Mapping[Key, Body | None]) -> set[str]:
@@ -31,7 +40,7 @@ def _reached(index: Index, key: Key, before: Body | None, after: Body | None) ->
         yield from named_services(after)
     elif kind == EXPORTS and after is not None:
         yield from _newly_exported(index, after)
-    elif kind == INTENTIONS and after is not None:
+    elif kind == INTENTIONS and after is not None and has_permissions(after):
         yield name
 
 
@@ -47,10 +56,10 @@ def ancestors(index: Index, service: str) -> set[str]:
 
 def everything(index: Index) -> set[str]:
     """Every service whose chain is more than itself, or that an entry judges by its protocol."""
-    ingress = index.of_kind(INGRESS).values()
+    ingress, intentions = index.of_kind(INGRESS).values(), index.of_kind(INTENTIONS).items()
     return {
         *heads(index),
-        *index.of_kind(INTENTIONS),
+        *(name for name, body in intentions if has_permissions(body)),
         *(name for body in ingress for name in named_services(body)),
     }
 
