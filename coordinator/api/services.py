@@ -76,6 +76,8 @@ class FleetView(Protocol):
 
     async def close(self, connections: Sequence[str]) -> None: ...
 
+    async def drain(self, node: str, grace_seconds: float) -> None: ...
+
 
 class PublishedList(Protocol):
     """The history; see `coordinator.store.history.History`."""

@@ -8,6 +8,7 @@ from coordinator.api.access import Access
 from coordinator.api.services import Services
 from coordinator.ca.agent_leaves import AgentLeaves
 from coordinator.ca.authority import Authority
+from coordinator.distributor import NotConnected
 from coordinator.fleet import Survey
 from coordinator.metrics import Metrics
 from coordinator.store.history import Published
@@ -31,6 +32,7 @@ class ScriptedFleet:
 
     live: list[dict[str, Any]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    drained: list[tuple[str, float]] = field(default_factory=list)
     ended: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[int, dict[str, tuple[str, ...]]] = field(default_factory=dict)
@@ -63,6 +65,11 @@ class ScriptedFleet:
 
     async def close(self, connections):
         self.closed += connections
+
+    async def drain(self, node, grace_seconds):
+        if node != "n1":
+            raise NotConnected(f"node {node!r} is not connected")
+        self.drained.append((node, grace_seconds))
 
 
 class ScriptedHistory:
