@@ -165,3 +165,23 @@ async def test_a_full_disk_is_tried_again(site, run, autojump_clock, monkeypatch
     assert (site.status("a"), len(refused)) == ("passing", 1)
     await trio.sleep(1)
     assert site.status("a") == "critical"
+
+
+async def test_a_report_while_it_expires_is_not_lost(site, run, autojump_clock, monkeypatch):
+    """The present still says passing, so nothing but the write under way tells that it must be written."""
+    await site.check("a", TTL="10s")
+    commit = site.wanted.commit
+
+    async def slow(changes, expect=()):
+        if changes:
+            await trio.sleep(5)
+        return await commit(changes, expect)
+
+    monkeypatch.setattr(site.wanted, "commit", slow)
+    run()
+    await trio.sleep(12)
+    assert site.status("a") == "passing"
+    assert site.tell("a")
+    await trio.sleep(5)
+    assert site.status("a") == "critical"
+    assert site.tell("a")
