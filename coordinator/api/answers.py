@@ -25,13 +25,17 @@ class ApiError(LockgateError):
 
 
 def json_answer(
-    value: Any, *, pretty: bool = False, headers: Mapping[str, str] | None = None
+    value: Any,
+    *,
+    pretty: bool = False,
+    headers: Mapping[str, str] | None = None,
+    status: int = 200,
 ) -> Response:
-    """200 and the value as JSON; `pretty` as Consul's `?pretty` does it."""
+    """The value as JSON; `pretty` as Consul's `?pretty` does it."""
     body = msgspec.json.encode(value)
     if pretty:
         body = msgspec.json.format(body, indent=4) + b"\n"
-    return Response(body, media_type="application/json", headers=dict(headers or {}))
+    return Response(body, status, dict(headers or {}), media_type="application/json")
 
 
 def error_answer(error: ApiError, headers: Mapping[str, str] | None = None) -> Response:

@@ -43,6 +43,7 @@ from . import (
     registration,
     snapshot,
     status,
+    txn,
 )
 from .answers import PLAIN_TEXT, ApiError, error_answer
 from .services import Services
@@ -82,6 +83,7 @@ _FAMILIES = (
     registration,
     snapshot,
     status,
+    txn,
 )
 
 # Consul has these and we do not have them yet; the first part that fits a path names what is missing.
@@ -97,7 +99,6 @@ _LATER = {
     "/v1/peering": "cluster peering",
     "/v1/query": "prepared queries",
     "/v1/session": "sessions",
-    "/v1/txn": "transactions",
 }
 
 

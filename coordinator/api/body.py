@@ -23,17 +23,33 @@ MAX_BYTES = 8 * 1024 * 1024
 
 async def read_object(request: Request) -> dict[str, Any]:
     """The JSON object in the body. Raises ApiError: 400 for anything else, 413 for too much of it."""
+    value = await _read_json(request)
+    if not isinstance(value, dict):
+        raise _other_than("object", value)
+    return value
+
+
+async def read_list(request: Request) -> list[Any]:
+    """The JSON list in the body. Raises ApiError: 400 for anything else, 413 for too much of it."""
+    value = await _read_json(request)
+    if not isinstance(value, list):
+        raise _other_than("list", value)
+    return value
+
+
+async def _read_json(request: Request) -> Any:
     content = await read_content(request, MAX_BYTES)
     try:
-        value = msgspec.json.decode(content)
+        return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = "the body is empty" if not content.strip() else str(error)
         raise ApiError(400, f"Request decode failed: {reason}") from None
-    if not isinstance(value, dict):
-        kinds = {list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-        found = kinds.get(type(value), "a number")
-        raise ApiError(400, f"Request decode failed: expected a JSON object, found {found}")
-    return value
+
+
+def _other_than(wanted: str, value: Any) -> ApiError:
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
+    found = "null" if value is None else kinds.get(type(value), "a number")
+    return ApiError(400, f"Request decode failed: expected a JSON {wanted}, found {found}")
 
 
 async def read_content(request: Request, limit: int) -> bytes:
@@ -71,6 +87,13 @@ class Fields:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise _mistyped(name, "a list of strings", value)
         return tuple(value)
+
+    def whole(self, name: str, most: int) -> int:
+        """An integer from 0 to `most`, 0 if it is absent."""
+        value = self._values.get(fold(name), 0)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise _mistyped(name, f"an integer from 0 to {most}", value)
+        return value
 
     def anything(self, name: str) -> Any:
         """The value as it is, None if it is absent."""

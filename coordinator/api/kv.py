@@ -24,7 +24,7 @@ from .parameters import cas_index
 from .shapes import in_order
 
 MAX_VALUE_BYTES = 512 * 1024
-_MAX_FLAGS = 2**64 - 1
+MAX_FLAGS = 2**64 - 1
 # A value is whatever somebody wrote: a browser shall neither run it nor guess what it is.
 _RAW_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
 
@@ -137,7 +137,7 @@ def _is_set(call: Call, name: str) -> bool:
 
 def _flags(call: Call) -> int:
     text = call.query("flags", "0")
-    if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) > _MAX_FLAGS:
+    if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) > MAX_FLAGS:
         raise ApiError(400, f"Invalid flags: {text[:40]!r} is no unsigned 64-bit integer")
     return int(text)
 
