@@ -58,6 +58,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     query: dict[str, str] = {}
     body: str = ""
     media: str = "application/json"
+    gives: str = "application/json"
     status: int = 200
     shows: str = ""
 
@@ -97,7 +98,7 @@ def _operation(call: str, answer: Read | Do, words: Described | None) -> dict[st
         "summary": words.does if words else "",
         "tags": [words.family] if words else [],
         "parameters": [*_path_parameters(call), *_query_parameters(query | _general(answer))],
-        "responses": _responses(),
+        "responses": _responses(words.gives if words else "application/json"),
     }
     return operation | ({"requestBody": _body(words)} if words and words.body else {})
 
@@ -128,9 +129,9 @@ def _body(words: Described) -> dict[str, Any]:
     return {"description": words.body, "content": {words.media: {"schema": schema}}}
 
 
-def _responses() -> dict[str, Any]:
+def _responses(gives: str) -> dict[str, Any]:
     wrong = {code: {"description": text, "content": _CONTENT} for code, text in _ERRORS.items()}
-    return {"200": {"description": "Done.", "content": _CONTENT}} | wrong
+    return {"200": {"description": "Done.", "content": {gives: {"schema": {}}} | _CONTENT}} | wrong
 
 
 def _answer(call: Call) -> dict[str, Any]:
