@@ -14,6 +14,7 @@ import msgspec
 from cluster.certs import Leaf
 from cluster.codec import MAX_BYTES, decode, encode
 from cluster.errors import Problem, WireError
+from cluster.probes import Probe, Verdict
 from cluster.reasons import End
 from cluster.snapshot import SnapshotId
 
@@ -184,6 +185,21 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     grace_seconds: float
 
 
+class Probes(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Coordinator to node: the checks to probe from now on, in place of those before.
+
+    A conversation begins with none.
+    """
+
+    probes: tuple[Probe, ...]
+
+
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True, tag="Health"):
+    """Node to coordinator: what its probes found lately, in order."""
+
+    verdicts: tuple[Verdict, ...]
+
+
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Your message cannot be taken; `reason` says why, for your log."""
 
@@ -210,6 +226,8 @@ Message = (
     | Answer
     | Close
     | Drain
+    | Probes
+    | Verdicts
     | Refusal
 )
 

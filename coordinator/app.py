@@ -35,6 +35,7 @@ from coordinator.config import CoordinatorConfig
 from coordinator.distributor import Distributor
 from coordinator.expiry import Expiry
 from coordinator.fleet import Fleet
+from coordinator.health.probing import Probing
 from coordinator.health.upkeep import Upkeep
 from coordinator.metrics import Metrics
 from coordinator.metrics_server import Page, serve_metrics
@@ -70,11 +71,15 @@ class Coordinator:
         own_services = OwnServices(wanted, self.writes)
         self.monitor = Monitor(wall_clock)
         wanted.follow(self.monitor.committed)
+        self.probing = Probing(
+            wanted, self.writes, lambda node, message: self.distributor.send(node, message)
+        )
         self.distributor = Distributor(
             sign=self._sign,
             register=own_services.register,
             metrics=self.metrics,
             watch=self.monitor.rolled_out,
+            checks=self.probing,
         )
         self.publisher = Publisher(
             wanted=wanted,
@@ -135,6 +140,7 @@ class Coordinator:
             nursery.start_soon(self.authority.keep_pruned)
             await nursery.start(self.publisher.run)
             nursery.start_soon(self.upkeep.run)
+            nursery.start_soon(self.probing.run)
             nursery.start_soon(forget_expired, self.wanted, wall_clock)
             nursery.start_soon(self.expiry.run)
             bound = await nursery.start(

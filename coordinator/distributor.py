@@ -9,6 +9,7 @@ task that writes, fed by a bounded outbox, so a slow node holds up nobody.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 import trio
@@ -27,6 +28,7 @@ from cluster.messages import (
     Registered,
     Sign,
     Signed,
+    Verdicts,
     unpack,
 )
 from coordinator.link import Link, PackedOffers, write
@@ -58,6 +60,14 @@ SignCall = Callable[[bytes, str, bool], Awaitable[bytes]]
 #: `await register(node, definitions)` gives the problems that kept them out of the catalog.
 RegisterCall = Callable[[str, tuple[dict[str, object], ...]], Awaitable[tuple[Problem, ...]]]
 
+
+class Checks(Protocol):
+    """Who is told when a node has said Hello, and what it found when it probed."""
+
+    def greeted(self, node: str) -> None: ...
+    def heard(self, node: str, verdicts: Verdicts) -> None: ...
+
+
 #: What a node may send at most: pages of answers and batches of definitions are far smaller.
 MAX_INCOMING_BYTES = 8 * 1024 * 1024
 MAX_SIGNING_PER_NODE = 256
@@ -80,6 +90,7 @@ class Distributor:
         sign: SignCall,
         register: RegisterCall,
         metrics: Metrics,
+        checks: Checks | None = None,
         limits: Limits | None = None,
         tick_seconds: float = 1.0,
         watch: Callable[[Event, tuple[Action, ...]], None] | None = None,
@@ -93,6 +104,7 @@ class Distributor:
         self._sign_call = sign
         self._register_call = register
         self._metrics = metrics
+        self._checks = checks
         self._tick_seconds = tick_seconds
         self._links: dict[str, Link] = {}
         self._packed = PackedOffers()
@@ -221,6 +233,8 @@ class Distributor:
                 nursery.start_soon(self._sign, link, message)
             case Register():
                 nursery.start_soon(self._register, link, message)
+            case Verdicts() if self._checks is not None:
+                self._checks.heard(link.node, message)
             case Refusal(reason=reason):
                 log.error("a node refused a message", node=link.node, reason=reason)
             case _:
@@ -239,6 +253,8 @@ class Distributor:
         link.greeted = True
         log.info("hello", node=link.node, software=hello.software, have=str(hello.have))
         self._step(NodeHello(node=link.node, have=hello.have, held=hello.held))
+        if self._checks is not None:
+            self._checks.greeted(link.node)
 
     def _refuse(self, link: Link, reason: str) -> None:
         """Say so, but not too often: two versions could refuse each other's refusals for ever."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.catalog import Health
 from cluster.certs import Leaf
 from cluster.codec import encode
 from cluster.errors import Problem, WireError
@@ -22,6 +23,7 @@ from cluster.messages import (
     Nack,
     NodeStatus,
     Offer,
+    Probes,
     Query,
     Refusal,
     Register,
@@ -29,10 +31,12 @@ from cluster.messages import (
     Sample,
     Sign,
     Signed,
+    Verdicts,
     WorkerStatus,
     pack,
     unpack,
 )
+from cluster.probes import Probe, ProbeKind, Verdict
 from cluster.reasons import End
 from cluster.snapshot import SnapshotId
 
@@ -40,7 +44,18 @@ ID = SnapshotId(epoch="e1", generation=7, digest="d" * 64)
 LEAF = Leaf(uri="spiffe://x.consul", chain_pem=b"C", key_pem=b"K", not_before=1.0, not_after=2.5)
 PROBLEM = Problem(message="no", path="mesh")
 
+PROBE = Probe(
+    check="n1/c",
+    kind=ProbeKind.HTTP,
+    target="http://h/",
+    interval_seconds=10,
+    timeout_seconds=1.5,
+    headers=(("a", "b"),),
+)
+
 MESSAGES = [
+    Probes(probes=(PROBE,)),
+    Verdicts(verdicts=(Verdict(check="n1/c", status=Health.WARNING, output="so"),)),
     Hello(sender="n1", incarnation="i", software="1.0", have=ID, held={"mesh": "abc"}),
     Hello(sender="n1", incarnation="i", software="1.0"),
     Offer(id=ID, manifest={"mesh": "abc"}, sections={"mesh": b"\x00\xff"}, committed_at=1.5),

@@ -39,6 +39,7 @@ from .keys.ring import KeyRing
 from .keys.store import LeafStore
 from .link import CoordinatorLink, Handlers
 from .notify import READY, STOPPING, notify
+from .probing import Probing
 from .processes import Process, spawn
 from .queries import Queries
 from .reports import Reports
@@ -105,6 +106,7 @@ class Node:
             sole=self._workers.survivors_are_back,
             keep=self._keep,
         )
+        self._probing = Probing(lambda verdicts: self._link.found(verdicts))
         self._link = self._coordinator_link()
         self._reports = self._new_reports()
 
@@ -124,6 +126,7 @@ class Node:
                 answer=self._answer,
                 forward=self._forward,
                 drain=self.drain,
+                probe=self._probing.wanted,
                 changed=self._changes.after,
                 version=lambda: self._changes.version,
             ),
@@ -173,6 +176,7 @@ class Node:
         around.start_soon(self._applier.run, self._link.report)
         around.start_soon(self._ring.run)
         around.start_soon(self._link.run)
+        around.start_soon(self._probing.run)
         around.start_soon(self._tick)
         around.start_soon(self._tell_when_ready)
         app = http.application(self._reports.metrics, self._reports.unready)

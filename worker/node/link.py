@@ -27,14 +27,17 @@ from cluster.messages import (
     Nack,
     NodeStatus,
     Offer,
+    Probes,
     Query,
     Refusal,
     Register,
     Registered,
     Signed,
+    Verdicts,
     pack,
     unpack,
 )
+from cluster.probes import Probe
 
 from .applier import Applier, Outcome
 from .delivery import Held
@@ -65,6 +68,7 @@ class Handlers:
     answer: Callable[[Query], Awaitable[Message]]
     forward: Callable[[Close], Awaitable[None]]
     drain: Callable[[float], None]
+    probe: Callable[[tuple[Probe, ...]], None]
     changed: Callable[[int], Awaitable[None]]
     version: Callable[[], int]
 
@@ -159,6 +163,7 @@ class CoordinatorLink:
     async def _introduce(self, bus: ClientBus) -> None:
         """Say who we are and what we have, and register what our configuration file defines."""
         self._said_hello_at = trio.current_time()
+        self._handlers.probe(())
         base = self._base()
         current = self._applier.current
         hello = Hello(
@@ -227,6 +232,8 @@ class CoordinatorLink:
                 nursery.start_soon(self._handlers.forward, message)
             case Drain(grace_seconds=grace_seconds):
                 self._handlers.drain(grace_seconds)
+            case Probes(probes=probes):
+                self._handlers.probe(probes)
             case Refusal(reason=reason):
                 await self._take_refusal(bus, reason)
             case _:
@@ -260,6 +267,10 @@ class CoordinatorLink:
             await self._say(Nack(id=outcome.id, problems=outcome.problems))
         else:
             await self._say(Ack(id=outcome.id))
+
+    async def found(self, verdicts: Verdicts) -> None:
+        """Tell the coordinator how the probed are; without one nobody could do anything about it."""
+        await self._say(verdicts)
 
     async def _answer(self, bus: ClientBus, query: Query) -> None:
         await bus.send(pack(await self._handlers.answer(query)))
