@@ -52,7 +52,7 @@ async def test_a_conflict_changes_nothing(wanted):
 
 
 async def test_a_store_that_fails_leaves_the_picture_and_the_turn(wanted, store, monkeypatch):
-    async def full(changes, expect=()):
+    async def full(changes, expect=(), **more):
         await trio.lowlevel.checkpoint()
         raise StoreFull("no room")
 

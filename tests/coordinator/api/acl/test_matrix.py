@@ -143,6 +143,7 @@ TABLE = {
     "GET /v1/kv/{key}": (READERS, "/v1/kv/a"),
     "PUT /v1/kv/{key}": (WRITERS, "/v1/kv/a", {}),
     "DELETE /v1/kv/{key}": (WRITERS, "/v1/kv/a"),
+    "PUT /v1/txn": (WRITERS, "", [{"KV": {"Verb": "set", "Key": "a"}}]),
     "GET /v1/agent/connect/ca/leaf/{service}": (WRITERS,),
     "PUT /v1/agent/maintenance": (WRITERS, "/v1/agent/maintenance?enable=true"),
     "PUT /v1/agent/service/maintenance/{service}": (
@@ -153,6 +154,7 @@ TABLE = {
     "GET /v1/lockgate/nodes/{name}": (READERS,),
     "PUT /v1/lockgate/nodes/{name}": (WRITERS, "", KEY),
     "DELETE /v1/lockgate/nodes/{name}": (WRITERS,),
+    "PUT /v1/lockgate/nodes/{name}/drain": (WRITERS, "", {}),
     "GET /v1/lockgate/openapi.json": (EVERYBODY,),
     "POST /v1/lockgate/plan": (READERS, "", {}),
     "POST /v1/lockgate/simulate": (READERS, "", {}),
