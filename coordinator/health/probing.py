@@ -145,11 +145,7 @@ class Probing:
 
     def _joined(self, key: str, now: float) -> tuple[Health, str] | None:
         probes, runs = self._probes.get(key, {}), self._runs.get(key, {})
-        return joined(
-            run
-            for node, run in sorted(runs.items())
-            if node in probes and is_fresh(run, probes[node], now)
-        )
+        return joined(run for node, run in sorted(runs.items()) if is_fresh(run, probes[node], now))
 
     def _change(self, key: str, status: Health, output: str, now: float) -> Change | None:
         check = self._wanted.state.get(CHECKS, key)

@@ -68,6 +68,13 @@ def test_nothing_is_probed_where_nothing_is_linked(links):
     assert keys(site({"out/c": check(TCP)}, links=links)) == {}
 
 
+def test_a_gateway_that_listens_nowhere_has_nobody_to_probe():
+    state = site({"out/c": check(TCP)})
+    services = {key: one for key, one in state.table("services").items() if key == "out/shop"}
+    tables = {name: state.table(name) for name in ("entries", "nodes", "checks")}
+    assert keys(State(2, {**tables, "services": services}, {})) == {}
+
+
 def test_the_wildcard_links_too():
     assert keys(site({"out/c": check(TCP)}, links=["*"]))["gw1"] == ["out/c"]
 
