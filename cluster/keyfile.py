@@ -18,17 +18,22 @@ def create_key_file(path: Path) -> KeyPair:
     linked, which, unlike a rename, refuses a name that is taken.
     """
     pair = keygen()
+    write_secret(path, pair.secret_key)
+    return pair
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """The secret as the one line of a new file (0600). Raises `ConfigError`; never overwrites."""
     beside = path.with_name(f".{path.name}.new")
     try:
         beside.unlink(missing_ok=True)
-        _write(beside, pair.secret_key + "\n")
+        _write(beside, secret + "\n")
         path.hardlink_to(beside)
     except OSError as error:
         raise _problem(path, error.strerror or str(error)) from error
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
-    return pair
 
 
 def _write(path: Path, text: str) -> None:

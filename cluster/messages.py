@@ -206,6 +206,18 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A node that was let in by an enrolment token asks to be let in by its own key from now on."""
+
+    public_key: str
+
+
+class Enrolled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The answer: an empty `error` says that the token is used up and the key is on the list."""
+
+    error: str = ""
+
+
 #: What `Query.what` may be.
 QUERIES = ("connections", "closed", "connection", "metrics")
 
@@ -228,6 +240,8 @@ Message = (
     | Drain
     | Probes
     | Verdicts
+    | Enrol
+    | Enrolled
     | Refusal
 )
 

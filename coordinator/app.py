@@ -33,6 +33,7 @@ from coordinator.ca.authority import Authority
 from coordinator.compose import Composer
 from coordinator.config import CoordinatorConfig
 from coordinator.distributor import Distributor
+from coordinator.enrolment import Enrolment
 from coordinator.expiry import Expiry
 from coordinator.fleet import Fleet
 from coordinator.health.probing import Probing
@@ -43,7 +44,6 @@ from coordinator.monitor import Monitor
 from coordinator.own_services import OwnServices
 from coordinator.publisher import Publisher
 from coordinator.store.sqlite import SqliteStore, open_store
-from coordinator.store.tables import BUS_KEYS
 from coordinator.store.wanted import Wanted
 
 log = structlog.get_logger()
@@ -78,6 +78,7 @@ class Coordinator:
             sign=self._sign,
             register=own_services.register,
             metrics=self.metrics,
+            enrol=Enrolment(wanted, wall_clock).enrol,
             watch=self.monitor.rolled_out,
             checks=self.probing,
         )
@@ -202,7 +203,8 @@ async def _run(config: CoordinatorConfig, version: str) -> None:
             now=wall_clock,
             chance=random.SystemRandom(),
         )
-        curve = CurveServer(secret_key=keys.secret_key, allow=partial(_node_of, wanted))
+        enrolment = Enrolment(wanted, wall_clock)
+        curve = CurveServer(secret_key=keys.secret_key, allow=enrolment.identity)
         log.info("starting", version=version, python=platform.python_version())
         async with serve_bus(f"tcp://{config.bus_addr}", curve=curve) as bus:
             coordinator = Coordinator(
@@ -250,14 +252,6 @@ async def _open_store(config: CoordinatorConfig) -> SqliteStore:
     path = Path(config.sqlite_path)
     _make(path.parent, 0o700)
     return await open_store(path.parent, path=path)
-
-
-def _node_of(wanted: Wanted, public_key: str) -> str | None:
-    """Whose key this is: the live list of who may join the bus."""
-    for name, record in wanted.state.table(BUS_KEYS).items():
-        if record.value["public_key"] == public_key:
-            return name
-    return None
 
 
 def _tcp(config: CoordinatorConfig) -> Tcp:

@@ -19,6 +19,8 @@ from cluster.errors import LockgateError, Problem, WireError
 from cluster.messages import (
     Ack,
     Answer,
+    Enrol,
+    Enrolled,
     Hello,
     Message,
     Nack,
@@ -31,6 +33,7 @@ from cluster.messages import (
     Verdicts,
     unpack,
 )
+from coordinator.enrolment import enrolling
 from coordinator.link import Link, PackedOffers, write
 from coordinator.metrics import Metrics
 from coordinator.questions import Questions
@@ -59,6 +62,8 @@ from coordinator.rollout import (
 SignCall = Callable[[bytes, str, bool], Awaitable[bytes]]
 #: `await register(node, definitions)` gives the problems that kept them out of the catalog.
 RegisterCall = Callable[[str, tuple[dict[str, object], ...]], Awaitable[tuple[Problem, ...]]]
+#: `await enrol(node, public_key)` says why that key is not let in, or nothing.
+EnrolCall = Callable[[str, str], Awaitable[str]]
 
 
 class Checks(Protocol):
@@ -77,6 +82,12 @@ KEPT_REFUSALS = 50
 log = structlog.get_logger(__name__)
 
 
+async def _nobody(node: str, public_key: str) -> str:
+    """Where there are no enrolment tokens."""
+    await trio.lowlevel.checkpoint()
+    return f"there is no enrolment token for node {node}"
+
+
 class NotConnected(LockgateError):
     """There is no connection to a node, or it does not keep up with what it is sent."""
 
@@ -91,6 +102,7 @@ class Distributor:
         register: RegisterCall,
         metrics: Metrics,
         checks: Checks | None = None,
+        enrol: EnrolCall | None = None,
         limits: Limits | None = None,
         tick_seconds: float = 1.0,
         watch: Callable[[Event, tuple[Action, ...]], None] | None = None,
@@ -103,6 +115,7 @@ class Distributor:
         self.questions = Questions()
         self._sign_call = sign
         self._register_call = register
+        self._enrol_call = enrol or _nobody
         self._metrics = metrics
         self._checks = checks
         self._tick_seconds = tick_seconds
@@ -206,7 +219,12 @@ class Distributor:
 
     def _hear(self, link: Link, message: Message, nursery: trio.Nursery) -> None:
         """Nothing counts before the node has said who it is; a heartbeat says that too."""
-        if isinstance(message, Hello):
+        if enrolling(link.node):
+            if isinstance(message, Enrol):
+                nursery.start_soon(self._enrol, link, message)
+            else:
+                self._refuse(link, "an enrolment token is good for nothing else")
+        elif isinstance(message, Hello):
             self._greet(link, message)
         elif link.greeted or self._introduces(link, message):
             self._listen(link, message, nursery)
@@ -281,6 +299,13 @@ class Distributor:
             link.signing -= 1
         link.outbox.put(answer)
 
+    async def _enrol(self, link: Link, enrol: Enrol) -> None:
+        try:
+            error = await self._enrol_call(enrolling(link.node), enrol.public_key)
+        except LockgateError as failed:
+            error = str(failed)
+        link.outbox.put(Enrolled(error=error))
+
     async def _register(self, link: Link, register: Register) -> None:
         try:
             async with link.registering:
@@ -300,5 +325,5 @@ class Distributor:
 
     def _lost(self, link: Link) -> None:
         link.lost = True
-        if self._links.get(link.node) is link:
+        if self._links.get(link.node) is link and not enrolling(link.node):
             self._step(NodeGone(node=link.node))

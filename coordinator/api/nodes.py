@@ -1,16 +1,19 @@
 """Which nodes may join the bus, by their public keys: `/v1/lockgate/nodes`.
 
-Belongs here: the list. Never here: the bus, which looks the keys up (`cluster.bus`), or secret keys.
+Belongs here: the list, and enrolment tokens. Never here: the bus, which looks the keys up
+(`cluster.bus`), or a secret key, but for a token's, once.
 """
 
 from typing import Any
 
-from cluster.bus.curve import require_key
+from cluster.bus.curve import keygen, require_key
+from cluster.durations import parse_duration
 from cluster.errors import ConfigError
 from coordinator.acl.rights import operator_read, operator_write
+from coordinator.acl.tokens import timestamp
+from coordinator.enrolment import MAX_LIFE_SECONDS, MIN_LIFE_SECONDS, allowing
 from coordinator.store.records import Change, Delete, Put, Record
-from coordinator.store.state import State
-from coordinator.store.tables import BUS_KEYS
+from coordinator.store.tables import BUS_KEYS, BUS_TOKENS
 
 from .answers import ApiError, refuse
 from .body import Fields, read_object
@@ -44,31 +47,49 @@ def _get(call: Call) -> dict[str, Any]:
 async def _allow(call: Call) -> bool:
     name = call.path("name")
     key = Fields(await read_object(call.request)).text("public_key")
-    if not 0 < len(name) <= _NAME_LIMIT:
-        raise ApiError(400, f"a node's name has 1 to {_NAME_LIMIT} characters, not {len(name)}")
-    if "/" in name or not name.isprintable():
-        raise ApiError(400, f"{name!r} is no node's name: it holds a slash or a control character")
+    _require_name(name)
     try:
         require_key(key)
     except ConfigError as error:
         raise refuse(400, error.problems) from None
-    await commit(call.services, lambda state: _allowing(state, name, key))
+    await commit(call.services, lambda state: allowing(state, name, key))
     return True
 
 
-def _allowing(state: State, name: str, key: str) -> list[Change]:
-    """One key is one node: the key is the identity of a peer."""
-    for record in state.table(BUS_KEYS).values():
-        if record.value["public_key"] == key and record.key != name:
-            raise ValueError(f"this key is already the one of node {record.key}")
-    return [Put(table=BUS_KEYS, key=name, value={"public_key": key})]
+def _require_name(name: str) -> None:
+    if not 0 < len(name) <= _NAME_LIMIT:
+        raise ApiError(400, f"a node's name has 1 to {_NAME_LIMIT} characters, not {len(name)}")
+    if "/" in name or not name.isprintable():
+        raise ApiError(400, f"{name!r} is no node's name: it holds a slash or a control character")
+
+
+async def _make_token(call: Call) -> dict[str, Any]:
+    """A token for one node, in place of one that it has. The secret is told now and never again."""
+    name = call.path("name")
+    _require_name(name)
+    life = _life(call.query("ttl", "1h"))
+    pair, expires = keygen(), call.services.clock() + life
+    value = {"public_key": pair.public_key, "expires": expires}
+    await commit(call.services, lambda _: [Put(table=BUS_TOKENS, key=name, value=value)])
+    return {"name": name, "token": pair.secret_key, "expires": timestamp(expires)}
+
+
+def _life(text: str) -> float:
+    try:
+        seconds = parse_duration(text) / 1e9
+    except ValueError as error:
+        raise ApiError(400, f"ttl: {error}") from None
+    if not MIN_LIFE_SECONDS <= seconds <= MAX_LIFE_SECONDS:
+        raise ApiError(400, f"ttl is from 1m to 168h, not {text[:40]}")
+    return seconds
 
 
 async def _revoke(call: Call) -> bool:
     name = call.path("name")
     if call.state.get(BUS_KEYS, name) is None:
         raise ApiError(404, _unknown(call))
-    await commit(call.services, lambda _: [Delete(table=BUS_KEYS, key=name)])
+    gone: list[Change] = [Delete(table=table, key=name) for table in (BUS_KEYS, BUS_TOKENS)]
+    await commit(call.services, lambda _: gone)
     return True
 
 
@@ -77,6 +98,7 @@ def _unknown(call: Call) -> str:
 
 
 ROUTES = (
+    at("/v1/lockgate/node-token/{name}", PUT=Do(answer=_make_token, needs=operator_write)),
     at("/v1/lockgate/nodes", GET=Read(answer=_list, needs=operator_read, tables=(BUS_KEYS,))),
     at(
         "/v1/lockgate/nodes/{name:path}",

@@ -88,6 +88,35 @@ def allow(settings: Settings, name: str, key: str) -> None:
         print(f"Node allowed: {name}")
 
 
+@command("token")
+@click.argument("name")
+@option("ttl", default="1h", metavar="DURATION", help="How long it counts: 1m to 168h [1h].")
+@option(
+    "out", default="", metavar="FILE", help="Write it there, mode 0600, instead of printing it."
+)
+@click.pass_obj
+def token(settings: Settings, name: str, ttl: str, out: str) -> None:
+    """Make a token by which the node NAME may join the bus once, with a key of its own.
+
+    The node's configuration names its file: enrol_token_file.
+
+    \b
+    Example:
+      lockgate nodes token gw1 -ttl 10m -out gw1.token
+    """
+    from cluster.keyfile import write_secret
+
+    with settings.api() as api:
+        made = api.put(path("lockgate", "node-token", name), ttl=ttl)
+    if out:
+        write_secret(Path(out), made.pop("token"))
+        made["file"] = out
+    if settings.is_json:
+        print_json(made)
+    else:
+        print(made.get("token") or f"Token for {name} written to {out}")
+
+
 @command("revoke")
 @click.argument("name")
 @click.pass_obj
@@ -106,5 +135,5 @@ def revoke(settings: Settings, name: str) -> None:
         print(f"Node revoked: {name}")
 
 
-for _command in (list_nodes, allow, revoke):
+for _command in (list_nodes, allow, token, revoke):
     nodes.add_command(_command)

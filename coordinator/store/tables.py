@@ -5,6 +5,7 @@ NODES = "nodes"  # node
 SERVICES = "services"  # node/service id
 CHECKS = "checks"  # node/check id
 BUS_KEYS = "bus_keys"  # node: its public CURVE key
+BUS_TOKENS = "bus_tokens"  # node: the public half of its enrolment token, and when that is over
 NODE_FILES = "node_files"  # node: the ids of the services in its configuration file
 KV = "kv"  # the key: its flags, and its bytes as base64
 CA = "ca"  # config, state, roots/<id>: nothing secret

@@ -32,6 +32,7 @@ from .boot import Ground
 from .changes import Changes
 from .config import NodeConfig
 from .delivery import Held
+from .enrol import Enrolment, enrol
 from .fanout import Fanout
 from .fleet import Fleet
 from .handout import Handout
@@ -177,10 +178,17 @@ class Node:
         around.start_soon(self._ring.run)
         around.start_soon(self._link.run)
         around.start_soon(self._probing.run)
+        if self._ground.enrolment is not None:
+            around.start_soon(self._enrol, self._ground.enrolment)
         around.start_soon(self._tick)
         around.start_soon(self._tell_when_ready)
         app = http.application(self._reports.metrics, self._reports.unready)
         around.start_soon(http.run, app, self._ground.metrics)
+
+    async def _enrol(self, enrolment: Enrolment) -> None:
+        endpoints = tuple(f"tcp://{address}" for address in self._config.coordinators)
+        if endpoints:
+            await enrol(enrolment, endpoints, is_up=lambda: self._link.is_up)
 
     def _listen_to_workers(self, bus: ServerBus, around: trio.Nursery) -> None:
         self._queries = Queries(self._fleet, lambda index, query: self._fanout.ask(index, query))

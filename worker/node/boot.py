@@ -11,9 +11,10 @@ from pathlib import Path
 
 from cluster.bus import CurveClient
 from cluster.errors import LockgateError
-from cluster.keyfile import read_key_file
+from cluster.keyfile import ensure_key_file, read_key_file
 
 from .config import NodeConfig
+from .enrol import Enrolment
 from .http import open_listener
 
 _FOLDER = "node"
@@ -31,6 +32,7 @@ class Ground:
     runtime_dir: Path
     lock: int
     curve: CurveClient | None
+    enrolment: Enrolment | None
     metrics: socket.socket
 
 
@@ -43,10 +45,12 @@ def prepare(config: NodeConfig) -> Ground:
     except OSError as error:
         raise BootError(f"{error.filename}: {error.strerror}") from error
     lock = _lock(runtime_dir)
+    enrolment = _enrolment(config)
     return Ground(
         runtime_dir=runtime_dir,
         lock=lock,
         curve=_curve(config),
+        enrolment=enrolment,
         metrics=_metrics_listener(config),
     )
 
@@ -76,6 +80,20 @@ def _curve(config: NodeConfig) -> CurveClient | None:
         public_key=keys.public_key,
         server_key=config.coordinator_key,
     )
+
+
+def _enrolment(config: NodeConfig) -> Enrolment | None:
+    """What an enrolment token asks for, if there is one; the node's own key is made if it is not there."""
+    file = config.enrol_token_file
+    if file is None or not file.exists() or config.bus_key_file is None:
+        return None
+    own, token = ensure_key_file(config.bus_key_file), read_key_file(file)
+    curve = CurveClient(
+        secret_key=token.secret_key,
+        public_key=token.public_key,
+        server_key=config.coordinator_key,
+    )
+    return Enrolment(curve=curve, file=file, public_key=own.public_key)
 
 
 def _metrics_listener(config: NodeConfig) -> socket.socket:

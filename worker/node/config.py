@@ -51,6 +51,7 @@ class NodeConfig:
     coordinators: tuple[Address, ...] = ()
     coordinator_key: str = ""
     bus_key_file: Path | None = None
+    enrol_token_file: Path | None = None
     services: tuple[dict[str, Any], ...] = ()
     limits: Limits = field(default_factory=Limits)
 
@@ -196,6 +197,7 @@ _READERS: dict[str, tuple[str, Reader]] = {
     "coordinators": ("coordinators", _coordinators),
     "coordinator_key": ("coordinator_key", _key),
     "bus_key_file": ("bus_key_file", _path),
+    "enrol_token_file": ("enrol_token_file", _path),
     "workers": ("workers", _workers),
     "service": ("services", _services),
 }

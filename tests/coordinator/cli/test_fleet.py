@@ -188,3 +188,15 @@ async def test_explain_a_connection_a_request_and_a_plan(lockgate, services, fil
     assert "stands alone" in both.err
     listed = (await lockgate("connections", "list", "-closed")).out
     assert "denied" in listed
+
+
+async def test_a_nodes_token_is_printed_or_written_for_its_owner_alone(lockgate, tmp_path):
+    printed = await lockgate("nodes", "token", "gw1")
+    assert len(printed.out.strip()) == 40
+    file = tmp_path / "gw1.token"
+    written = await lockgate("nodes", "token", "gw1", "-ttl", "10m", "-out", file)
+    assert written.out == f"Token for gw1 written to {file}\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(file.read_text().strip()) == 40
+    for name, ttl in (("a/b", "1h"), ("gw1", "30s"), ("gw1", "200h"), ("gw1", "x")):
+        await lockgate("nodes", "token", name, "-ttl", ttl, status=1)

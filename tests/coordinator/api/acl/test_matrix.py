@@ -152,6 +152,7 @@ TABLE = {
     ),
     "GET /v1/lockgate/nodes": (READERS,),
     "GET /v1/lockgate/nodes/{name}": (READERS,),
+    "PUT /v1/lockgate/node-token/{name}": (WRITERS,),
     "PUT /v1/lockgate/nodes/{name}": (WRITERS, "", KEY),
     "DELETE /v1/lockgate/nodes/{name}": (WRITERS,),
     "PUT /v1/lockgate/nodes/{name}/drain": (WRITERS, "", {}),
