@@ -243,8 +243,9 @@ cdef inline void _offer(Flow *flow, int source, Tools *tools, int count, int *le
     cdef Lane *lane = &flow.lanes[source]
     cdef Side *sink = &flow.sides[1 - source]
     cdef int taken = BLOCKED
+    cdef bint is_last = flow.sides[source].after == ENDED and not flow.lost
     if sink.write_waits == NOTHING:
-        taken = side_write(sink, &tools.tls, tools.scratch, count)
+        taken = side_write(sink, &tools.tls, tools.scratch, count, is_last)
     if taken == LOST:
         _cannot_send(flow, source, tools)
         return
@@ -262,6 +263,9 @@ cdef inline void _offer(Flow *flow, int source, Tools *tools, int count, int *le
         lane.start = 0
         lane.length = count - taken
         tools.hoards += _is_hoard(flow, lane)
+    elif is_last:
+        lane.state = ENDING
+        _pass_end(flow, source, tools)
 
 
 cdef inline bint _send_pending(Flow *flow, int source, Tools *tools, int *left) noexcept nogil:
@@ -270,7 +274,7 @@ cdef inline bint _send_pending(Flow *flow, int source, Tools *tools, int *left) 
     cdef int taken
     if sink.write_waits != NOTHING:
         return False
-    taken = side_write(sink, &tools.tls, lane.pending + lane.start, <int>(lane.length - lane.start))
+    taken = side_write(sink, &tools.tls, lane.pending + lane.start, <int>(lane.length - lane.start), False)
     if taken == BLOCKED:
         return False
     if taken == LOST:
