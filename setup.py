@@ -32,7 +32,7 @@ def native(folder: str, name: str) -> Extension:
     return Extension(
         f"{folder.replace('/', '.')}.{name}",
         [f"{folder}/{name}.pyx"],
-        depends=sorted(glob(f"{folder}/*.pxd")),
+        depends=sorted(glob("worker/**/*.pxd", recursive=True)),
         extra_compile_args=["-O2", "-std=c11", "-Wall", "-Wextra", *FLAGS],
         extra_link_args=FLAGS,
         define_macros=[("_GNU_SOURCE", "1")],
@@ -41,6 +41,10 @@ def native(folder: str, name: str) -> Extension:
 
 
 setup(
-    ext_modules=[native("worker/relay/native", "_loop"), native("worker/arrival", "_quick")],
+    ext_modules=[
+        native("worker/relay/native", "_loop"),
+        native("worker/relay/native", "_gates"),
+        native("worker/arrival", "_quick"),
+    ],
     cmdclass={"build_ext": BuildNative},
 )

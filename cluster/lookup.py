@@ -3,7 +3,7 @@
 Belongs here: the one lookup of the data path, which `explain` calls too. Never here: what is found.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
@@ -26,6 +26,10 @@ class NameTable(Generic[V]):
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._suffixes)
+
+    def exact(self) -> Iterator[tuple[str, V]]:
+        """The names without a wildcard, in lower case, each with what it leads to."""
+        return iter(self._exact.items())
 
     def find(self, name: str) -> V | None:
         """What `name` (lower-case) leads to: one dict hit, or one for each label of a long name."""

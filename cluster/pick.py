@@ -46,6 +46,11 @@ class FirstPick:
         self._healthy = tuple(endpoint for endpoint in endpoints if endpoint.healthy)
         self._sums = tuple(accumulate(endpoint.weight for endpoint in self._healthy))
 
+    @property
+    def shares(self) -> tuple[tuple[Endpoint, float], ...]:
+        """The healthy endpoints, each with the sum of the weights up to it."""
+        return tuple(zip(self._healthy, self._sums, strict=True))
+
     def draw(self, chance: random.Random) -> Endpoint | None:
         """One healthy endpoint, by weight; None if there is none."""
         if len(self._healthy) < 2:

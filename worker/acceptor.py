@@ -15,6 +15,7 @@ import trio
 
 from worker.arrival import Accept, Arrival, accept
 from worker.net.leg import reset
+from worker.relay.porter import Gate
 
 log = structlog.get_logger()
 
@@ -57,7 +58,8 @@ class Batch(Enum):
 class Acceptor:
     """Accepts from `sock` (non-blocking) for as long as `run` runs. `shed` is called for each one refused.
 
-    `after_batch` is called when a batch has been admitted.
+    `after_batch` is called when a batch has been admitted. With a `gate` the engine accepts, and only whom it
+    leaves to us is ours: `admit_stranger`, or everybody while it is left altogether.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Acceptor:
         self._shed = shed
         self._spare = _spare_descriptor()
         self._is_overloaded = False
+        self.gate: Gate | None = None
 
     async def run(self) -> None:
         """Accept in batches; pause after an overload, so that the host can recover."""
@@ -84,12 +87,28 @@ class Acceptor:
                 # The socket may have been given up, and closed, before this task had its turn: a
                 # cancellation comes too late for one that is new, or has been woken already.
                 await trio.lowlevel.checkpoint_if_cancelled()
-                await trio.lowlevel.wait_readable(self.sock)
+                await self._somebody_is_ours()
                 await trio.lowlevel.checkpoint_if_cancelled()
-                if self.accept_batch() is Batch.OVERLOADED:
+                if self.accept_batch() is Batch.OVERLOADED or not self._resumed():
                     await trio.sleep(_PAUSE_SECONDS)
         finally:
             self._drop_spare()
+
+    async def _somebody_is_ours(self) -> None:
+        if self.gate is None:
+            await trio.lowlevel.wait_readable(self.sock)
+        else:
+            await self.gate.left()
+
+    def _resumed(self) -> bool:
+        """Whether the engine accepts again, if it is to."""
+        return self.gate is None or self.gate.resume()
+
+    def admit_stranger(self, descriptor: int) -> None:
+        """One that the engine has accepted and left to us, its hello unread."""
+        arrival = descriptor, None, 0
+        if not self._admit(arrival):
+            self._refuse(arrival)
 
     def accept_waiting(self) -> None:
         """Accept all that the kernel has queued, and wait for nobody."""
@@ -116,9 +135,9 @@ class Acceptor:
                     raise
                 self._overloaded(error)
                 return Batch.OVERLOADED
+            self._recovered()  # a descriptor is there, or it would have failed even with nobody waiting
             if arrival is None:
                 return Batch.EMPTY
-            self._recovered()
             if not self._admit(arrival):
                 self._refuse(arrival)
             if trio.current_time() > until:

@@ -25,14 +25,15 @@ from worker.current import Current
 from worker.dial import Dialer
 from worker.gateways import mesh, terminating
 from worker.gateways.inbound import World
-from worker.listeners import Listeners
+from worker.listeners import Listeners, OpenGate
 from worker.live import Live
 from worker.relay.probe import announce, choose
 from worker.settings import WorkerSettings
 from worker.sweeper import sweep
-from worker.telemetry.metrics import SETUP_BUCKETS, Metrics
+from worker.telemetry.metrics import HELLO_BUCKETS, LIFE_BUCKETS, SETUP_BUCKETS, Metrics
 from worker.view.compile import Workshop
 from worker.view.contexts import ServerContexts
+from worker.view.leads import KeptDirectories
 from worker.view.view import GatewayView, MeshView, View
 
 log = structlog.get_logger()
@@ -47,7 +48,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        engine, self._why_not_native = choose(SETUP_BUCKETS)
+        engine, self._why_not_native = choose(SETUP_BUCKETS, LIFE_BUCKETS, HELLO_BUCKETS)
         self.world = World(
             settings=settings,
             current=Current(View()),
@@ -74,9 +75,10 @@ class Worker:
             _spare_the_collector()
             async with trio.open_nursery() as serving:
                 self._serving = serving
-                listeners = Listeners(serving, self._door, self.world.flush)
+                listeners = Listeners(serving, self._door, self.world.flush, opener(self.world))
                 self._control = control = self._new_control(listeners)
-                serving.start_soon(connection.outlast, self.world.live, self._draining)
+                closed = trio.Event()
+                serving.start_soon(connection.outlast, self.world.live, closed)
                 around.start_soon(self.world.handshakes.attend)
                 around.start_soon(control.run, bus)
                 around.start_soon(self._follow_descriptors, listeners, control)
@@ -89,6 +91,7 @@ class Worker:
                     await self._draining.wait()
                 finally:
                     listeners.stop_accepting()
+                    closed.set()
             with trio.move_on_after(FAREWELL_SECONDS):
                 await control.farewell(bus)
             around.cancel_scope.cancel()
@@ -99,6 +102,7 @@ class Worker:
             metrics=self.metrics,
             contexts=ServerContexts(),
             wall_clock=self.world.wall_clock,
+            directories=KeptDirectories(self.world.porter.draw_up if self.world.porter else None),
         )
         return Control(
             self.world,
@@ -164,11 +168,21 @@ def entrance_of(gateway: GatewayView, *, express: bool) -> connection.Entrance:
         return entrance(
             serve=partial(mesh.serve, view=gateway),
             serve_at_once=partial(mesh.serve_at_once, view=gateway) if express else None,
+            take_in=mesh.take_in,
+            led=mesh.led,
         )
     return entrance(
         serve=partial(terminating.serve, view=gateway),
         serve_at_once=partial(terminating.serve_at_once, view=gateway) if express else None,
     )
+
+
+def opener(world: World) -> OpenGate | None:
+    """How a listener's connections are left to the engine; None if it cannot accept."""
+    if world.porter is None:
+        return None
+    most = world.settings.limits.max_connections
+    return partial(world.porter.open, limits=world.relay_limits, most=most)
 
 
 def _spare_the_collector() -> None:

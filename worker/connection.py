@@ -12,9 +12,10 @@ import trio
 from cluster.errors import Ended
 from cluster.reasons import End
 from worker.arrival import Arrival
-from worker.gateways.inbound import Inbound, Serve, ServeAtOnce, World
+from worker.gateways.inbound import Inbound, Led, Serve, ServeAtOnce, TakeIn, World
 from worker.live import Entry, Live
 from worker.net.leg import reset
+from worker.relay.porter import Born, Lead, Passed
 from worker.telemetry.metrics import ServiceMeters
 
 log = structlog.get_logger()
@@ -52,6 +53,8 @@ class Entrance:
     unrouted: ServiceMeters
     serve: Serve
     serve_at_once: ServeAtOnce | None = None
+    take_in: TakeIn | None = None
+    led: Led | None = None
 
 
 class Frame:
@@ -67,9 +70,9 @@ class Frame:
     def admit(self, arrival: Arrival) -> bool:
         """Carry an accepted connection; False says that there are too many, and it is to be shed."""
         limit = self._world.settings.limits.max_connections
-        if limit is not None and len(self._world.live) >= limit:
+        if not self._world.live.take_place(limit):
             return False
-        self.start(*arrival)
+        self._start(*arrival)
         return True
 
     def shed(self) -> None:
@@ -78,17 +81,47 @@ class Frame:
         self._entrance.unrouted.closed(End.OVERLOAD).inc()
 
     def start(self, descriptor: int, server_name: str | None = None, hello_bytes: int = 0) -> None:
-        """Carry an accepted connection; it is in the register before this returns."""
-        entrance, world = self._entrance, self._world
-        entry = world.live.add(
-            gateway=entrance.gateway,
-            kind=entrance.kind,
-            generation=world.current.view.generation,
-            started=world.clock(),
-        )
-        inbound = Inbound(descriptor, entry, world, self)
+        """Carry an accepted connection, however many there are."""
+        self._world.live.take_place()
+        self._start(descriptor, server_name, hello_bytes)
+
+    def _start(self, descriptor: int, server_name: str | None, hello_bytes: int) -> None:
+        """It is in the register before this returns."""
+        world = self._world
+        inbound = self._inbound(descriptor, world.current.view.generation, world.clock())
         if server_name is None or not self._served(inbound, server_name, hello_bytes):
-            self.resume(inbound, entrance.serve)
+            self.resume(inbound, self._entrance.serve)
+
+    def adopt(self, born: Born, lead: Lead) -> None:
+        """Take into the register whom the engine has accepted by itself."""
+        assert self._entrance.take_in is not None
+        started = self._world.clock() - born.age_seconds
+        inbound = self._inbound(born.client, born.generation, started)
+        self._entrance.take_in(inbound, born, lead)
+
+    def remember(self, passed: Passed, lead: Lead) -> None:
+        """Keep what can be told of one that the engine has accepted and carried, and nobody saw."""
+        assert self._entrance.led is not None
+        world, now = self._world, self._world.clock()
+        entry = world.live.past(
+            gateway=self._entrance.gateway,
+            kind=self._entrance.kind,
+            generation=passed.generation,
+            started=now - passed.age_seconds,
+        )
+        self._entrance.led(entry, lead, passed.drawn)
+        entry.flow.up_bytes, entry.flow.down_bytes = passed.bytes_up, passed.bytes_down
+        world.recent.add(entry, passed.end, now - passed.ago_seconds)
+
+    def _inbound(self, descriptor: int, generation: int, started: float) -> Inbound:
+        entry = self._world.live.add(
+            gateway=self._entrance.gateway,
+            kind=self._entrance.kind,
+            generation=generation,
+            started=started,
+            has_place=True,
+        )
+        return Inbound(descriptor, entry, self._world, self)
 
     def _served(self, inbound: Inbound, server_name: str, hello_bytes: int) -> bool:
         """Whether no task is needed: a bug must cost this connection only, and not the accept loop."""
@@ -159,15 +192,17 @@ def _log_bug(entry: Entry) -> None:
     log.exception("a bug ended this connection", gateway=entry.gateway, sni=entry.server_name)
 
 
-async def outlast(live: Live, draining: trio.Event) -> None:
-    """Last as long as any connection once the worker drains; if cancelled, end those without a task.
+async def outlast(live: Live, closed: trio.Event) -> None:
+    """Last as long as any connection once the doors are closed; if cancelled, end those without a task.
 
     However early that comes: with no grace at all it is in the same turn as the draining.
     """
     try:
-        await draining.wait()
+        await closed.wait()
         await _emptied(live)
     except trio.Cancelled:
+        with trio.move_on_after(LAST_ENDS_SECONDS, shield=True):
+            await closed.wait()
         for entry in live:
             entry.end(End.DRAINED)
         with trio.move_on_after(LAST_ENDS_SECONDS, shield=True):
@@ -176,6 +211,8 @@ async def outlast(live: Live, draining: trio.Event) -> None:
 
 
 async def _emptied(live: Live) -> None:
+    while live.take_in():
+        await trio.lowlevel.checkpoint()
     empty = trio.Event()
     live.on_empty = empty.set
     if len(live):

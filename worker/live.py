@@ -4,6 +4,9 @@ Belongs here: the entries, their accounts, and the questions about them. Never h
 itself (`cluster.authorize`). The present comes in as an argument.
 
 An entry is ended by writing the reason down and then waking its task: whoever comes first is right.
+
+Where a porter accepts by itself, its connections are here when somebody looks: whoever asks who is here
+has the register take in first whom the porter carries. How many there are both sides count in one place.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,12 +20,15 @@ from cluster.names import ServiceName
 from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.relay.engine import Flow
+from worker.relay.porter import Born, Places, Porter
 from worker.telemetry.metrics import ServiceMeters
 
 #: The state of a connection that the engine dials and carries by itself; shown as `dial`, then `relay`.
 LAUNCHED = "launched"
 #: States in which the flow is ended, and not a task.
 _FLOWING = frozenset({"relay", LAUNCHED})
+#: How many entries are made for a porter's connections before others have their turn.
+_CLAIMED_AT_ONCE = 256
 
 
 class Entry:
@@ -87,6 +93,21 @@ class Entry:
         self.meters = meters
         meters.opened.inc()
         meters.active.inc()
+
+    def led(
+        self, service: ServiceName, server_name: str, endpoint: Endpoint, meters: ServiceMeters
+    ) -> None:
+        """A porter has accepted and routed it, and counted that."""
+        self.service = service
+        self.server_name = server_name
+        self.endpoint = endpoint
+        self.meters = meters
+        self.state = LAUNCHED
+
+    def follow(self, born: Born) -> None:
+        """The porter carries it."""
+        self.flow.show(born.counters)
+        self.flow.attach(born.stop)
 
     def end(self, reason: End) -> bool:
         """End this connection, now. The first reason stands: True if it is this one."""
@@ -181,6 +202,27 @@ def _shown_rule(rule: Intention) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if value != ""}
 
 
+class OwnPlaces:
+    """How many connections there are, where one thread counts (`worker.relay.porter.Places`)."""
+
+    __slots__ = ("_taken",)
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    def take(self, most: int = -1) -> bool:
+        if 0 <= most <= self._taken:
+            return False
+        self._taken += 1
+        return True
+
+    def give(self) -> None:
+        self._taken -= 1
+
+    def __len__(self) -> int:
+        return self._taken
+
+
 class Live:
     """All connections of one worker."""
 
@@ -189,26 +231,56 @@ class Live:
         self._numbers = 0
         #: How many were ended because their permission was gone.
         self.revocations = 0
+        self._places: Places = OwnPlaces()
+        self._claim: Callable[[int], int] = lambda most: 0
         #: Called whenever the last one has left.
         self.on_empty: Callable[[], object] = lambda: None
 
+    def follow(self, porter: Porter) -> None:
+        """Connections come in at a porter, too; before there are any."""
+        self._places, self._claim = porter.places, porter.claim
+
     def __len__(self) -> int:
-        return len(self._entries)
+        """How many there are, whether or not they have an entry yet."""
+        return len(self._places)
 
     def __iter__(self) -> Iterator[Entry]:
         """The entries, oldest first; safe against entries that leave meanwhile."""
+        self._take_all_in()
         return iter(tuple(self._entries.values()))
 
-    def add(self, *, gateway: str, kind: str, generation: int, started: float) -> Entry:
-        self._numbers += 1
-        entry = Entry(
-            self._numbers, gateway=gateway, kind=kind, generation=generation, started=started
-        )
+    def take_in(self) -> bool:
+        """Make entries of the oldest that have none yet, a batch; whether there may be more."""
+        return self._claim(_CLAIMED_AT_ONCE) == _CLAIMED_AT_ONCE
+
+    def _take_all_in(self) -> None:
+        while self.take_in():
+            pass
+
+    def take_place(self, most: int | None = None) -> bool:
+        """Count one more connection, for which `add` follows; False if there are `most` already."""
+        return self._places.take(-1 if most is None else most)
+
+    def add(
+        self, *, gateway: str, kind: str, generation: int, started: float, has_place: bool = False
+    ) -> Entry:
+        """A new entry. It takes a place, unless it has one."""
+        if not has_place:
+            self._places.take()
+        entry = self.past(gateway=gateway, kind=kind, generation=generation, started=started)
         self._entries[entry.number] = entry
         return entry
 
+    def past(self, *, gateway: str, kind: str, generation: int, started: float) -> Entry:
+        """An entry with a number, but of one that is not here, or not any more."""
+        self._numbers += 1
+        return Entry(
+            self._numbers, gateway=gateway, kind=kind, generation=generation, started=started
+        )
+
     def remove(self, entry: Entry) -> None:
         del self._entries[entry.number]
+        self._places.give()
         if not self._entries:
             self.on_empty()
 
@@ -217,6 +289,7 @@ class Live:
 
     def page(self, after: int, limit: int) -> tuple[Entry, ...]:
         """Up to `limit` entries with larger numbers than `after`, in order."""
+        self._take_all_in()
         # Numbers only grow and dictionaries keep their order: no sort is needed.
         found: list[Entry] = []
         for number, entry in self._entries.items():

@@ -14,14 +14,16 @@ SWEEP_SECONDS = 1.0
 
 
 async def sweep(world: World) -> None:
-    """For ever: bytes of living connections into the metrics; out with callers whose certificate is expired,
-    and with those whose permission was boxed in time, at that moment.
+    """For ever: who is here into the register, and their bytes into the metrics; out with callers whose
+    certificate is expired, and with those whose permission was boxed in time, at that moment.
     """
     while True:
         await _sleep(world)
         lapse(world)
         if world.launcher is not None:
             world.metrics.count_launched(*world.launcher.times())
+        while world.live.take_in():
+            await trio.lowlevel.checkpoint()
         for entry in world.live:
             entry.count_bytes()
         for entry in expired(world.live, world.wall_clock()):

@@ -4,7 +4,7 @@ import importlib.util
 from functools import partial
 
 from worker.relay.pure import PureEngine
-from worker.telemetry.metrics import SETUP_BUCKETS
+from worker.telemetry.metrics import HELLO_BUCKETS, LIFE_BUCKETS, SETUP_BUCKETS
 
 
 def engines():
@@ -12,7 +12,7 @@ def engines():
     if importlib.util.find_spec("worker.relay.native._loop"):
         from worker.relay.native import NativeEngine
 
-        found["native"] = partial(NativeEngine, SETUP_BUCKETS)
+        found["native"] = partial(NativeEngine, SETUP_BUCKETS, LIFE_BUCKETS, HELLO_BUCKETS)
     return found
 
 

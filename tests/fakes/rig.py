@@ -39,7 +39,7 @@ from cluster.routes import (
 from cluster.snapshot import EndpointSet, Policy, Snapshot, SnapshotId, Trust, encode_snapshot
 from tests.fakes.pki import TRUST_DOMAIN
 from worker import connection
-from worker.app import entrance_of
+from worker.app import entrance_of, opener
 from worker.control import Control
 from worker.current import Current
 from worker.descriptors import Slot
@@ -53,6 +53,7 @@ from worker.settings import Limits, WorkerSettings
 from worker.telemetry.metrics import Metrics as WorkerMetrics
 from worker.view.compile import Workshop
 from worker.view.contexts import ServerContexts
+from worker.view.leads import KeptDirectories
 from worker.view.view import View
 
 PATIENCE_SECONDS = 10.0
@@ -89,7 +90,13 @@ def resolver():
 
 
 def workshop(world):
-    return Workshop(node="n1", metrics=world.metrics, contexts=ServerContexts())
+    directories = KeptDirectories(world.porter.draw_up if world.porter else None)
+    return Workshop(
+        node="n1",
+        metrics=world.metrics,
+        contexts=ServerContexts(),
+        directories=directories,
+    )
 
 
 def sni(service):
@@ -280,8 +287,8 @@ async def eventually(condition, describe=lambda: ""):
 
 
 @contextlib.asynccontextmanager
-async def rig(limits=None, dialer=None, engine=None):
-    """A worker's parts, introduced to the node's side."""
+async def rig(limits=None, dialer=None, engine=None, gates=True):
+    """A worker's parts, introduced to the node's side. Without `gates` no engine accepts by itself."""
     world = make_world(limits, dialer, engine)
     with tempfile.TemporaryDirectory() as folder:
         endpoint = f"ipc://{folder}/w"
@@ -297,7 +304,7 @@ async def rig(limits=None, dialer=None, engine=None):
                 entrance = entrance_of(gateway, express=world.launcher is not None)
                 return connection.Frame(nursery, entrance, world)
 
-            listeners = Listeners(nursery, door, world.flush)
+            listeners = Listeners(nursery, door, world.flush, opener(world) if gates else None)
             drained = []
             control = Control(
                 world,

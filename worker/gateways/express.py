@@ -18,6 +18,7 @@ from cluster.routes import Endpoint
 from worker.gateways.inbound import FailedDial, Inbound, Serve
 from worker.live import LAUNCHED
 from worker.relay.engine import Launch, Launcher
+from worker.relay.porter import Born
 from worker.tls.leg import TlsLeg
 from worker.view.ways import Ways
 
@@ -71,6 +72,14 @@ def launch(inbound: Inbound, client: TlsLeg | None, target: Target, way: Way, go
         keep=client,
     )
     inbound.give_away()
+
+
+def follow(inbound: Inbound, born: Born, go_on: Serve) -> None:
+    """The same for a connection that the engine has accepted, and carries, by itself."""
+    entry = inbound.entry
+    entry.follow(born)
+    assert entry.endpoint is not None
+    born.on_over = Launched(inbound, entry.endpoint, None, go_on)
 
 
 class Launched:

@@ -7,6 +7,7 @@ import random
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from cluster.reasons import End
@@ -18,6 +19,7 @@ from worker.live import Entry, Live
 from worker.net.sockets import notice_dead_peers
 from worker.recent import Recent
 from worker.relay.engine import Launcher, RelayEngine, RelayLimits
+from worker.relay.porter import Born, HasPorter, Lead, Porter
 from worker.settings import WorkerSettings
 from worker.telemetry.metrics import Metrics
 
@@ -38,6 +40,8 @@ class World:
     recent: Recent = field(default_factory=Recent)
     #: The engine, if it can carry a connection without a task of ours.
     launcher: Launcher | None = field(init=False)
+    #: The engine's, if it can accept connections by itself.
+    porter: Porter | None = field(init=False)
     #: Called when a batch of connections has been looked at: what was launched is to begin.
     flush: Callable[[], None] = field(init=False)
     handshakes: Handshakes = field(init=False)
@@ -49,8 +53,10 @@ class World:
         own = object.__setattr__  # the dataclass is frozen, and these are made of the rest
         launcher = engine if isinstance(engine, Launcher) else None
         flush = launcher.flush if launcher else _nothing
+        porter = engine.porter if isinstance(engine, HasPorter) else None
         own(self, "launcher", launcher)
         own(self, "flush", flush)
+        own(self, "porter", porter)
         own(self, "handshakes", Handshakes(limits.handshake_timeout_seconds, self.clock, flush))
         own(
             self,
@@ -60,6 +66,17 @@ class World:
                 max_age_seconds=limits.max_age_seconds,
             ),
         )
+        if porter is not None:
+            self.live.follow(porter)
+            self.recent.follow(porter)
+            self.metrics.before_shown = partial(_catch_up, self.metrics, porter)
+
+
+def _catch_up(metrics: Metrics, porter: Porter) -> None:
+    """Count what the porter has counted since the last time."""
+    for meters, counted in porter.counted():
+        meters.count(counted)
+    metrics.count_hellos(porter.hellos())
 
 
 def _nothing() -> None:
@@ -125,6 +142,12 @@ class Inbound:
 #: Carries a connection without a task, given its server name and the bytes of its hello; or says False,
 #: and has done nothing.
 ServeAtOnce = Callable[[Inbound, str, int], bool]
+
+#: Makes what the engine has accepted by itself one of ours: its `on_over` is set, its entry complete.
+TakeIn = Callable[[Inbound, Born, Lead], None]
+
+#: Writes down where such a one went: by which lead, and to which of its endpoints.
+Led = Callable[[Entry, Lead, int], None]
 
 #: A coroutine that carries a connection to its end.
 Serve = Callable[[Inbound], Awaitable[End]]

@@ -8,7 +8,9 @@ from functools import partial
 from cluster.reasons import End
 from worker.gateways import express, steps
 from worker.gateways.inbound import Inbound
+from worker.live import Entry
 from worker.net.leg import PlainLeg
+from worker.relay.porter import Born, Lead
 from worker.view.view import MeshTarget, MeshView
 
 
@@ -40,3 +42,16 @@ def serve_at_once(inbound: Inbound, server_name: str, hello_bytes: int, view: Me
     steps.count_hello(inbound, 0.0, hello_bytes)
     express.launch(inbound, None, target, way, partial(_go_on, target=target))
     return True
+
+
+def led(entry: Entry, lead: Lead, drawn: int) -> None:
+    """The engine has done the same by itself: found the way, and gone it."""
+    target: MeshTarget = lead.target
+    endpoint = target.ways.shares[drawn].endpoint
+    entry.led(target.service, lead.server_name, endpoint, target.meters)
+
+
+def take_in(inbound: Inbound, born: Born, lead: Lead) -> None:
+    """It is on that way, and ours from now on."""
+    led(inbound.entry, lead, born.drawn)
+    express.follow(inbound, born, partial(_go_on, target=lead.target))

@@ -65,6 +65,10 @@ def listening_socket(
 #: small segments back for more (RFC 896), as we pass on what others composed.
 STREAM_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
+#: The same for a socket that dials when the first bytes to send are there already: they carry the last
+#: acknowledgement of the handshake, which is one packet less (tcp(7), TCP_QUICKACK).
+HELLO_FIRST_OPTIONS = (*STREAM_OPTIONS, (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0))
+
 #: Ask a silent peer now and then whether it is still there (RFC 1122 4.2.3.6). That is four calls and a
 #: timer for each connection, so whoever has to be quick does it when one has lived for
 #: KEEPALIVE_AFTER_SECONDS.

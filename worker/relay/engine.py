@@ -32,6 +32,12 @@ REACHED = 2
 _NOTHING_YET = (0, 0, 0)
 
 
+class Counters(Protocol):
+    """Three unsigned numbers of 64 bits, by UP, DOWN and REACHED."""
+
+    def __getitem__(self, at: int, /) -> int: ...
+
+
 class Flow:
     """One connection's byte counts and its kill switch; made by the connection frame.
 
@@ -40,10 +46,11 @@ class Flow:
     directly. Everything else belongs to the trio thread.
     """
 
-    __slots__ = ("_stop", "counters", "killed")
+    __slots__ = ("_shown", "_stop", "counters", "killed")
 
     def __init__(self) -> None:
         self.counters = array("Q", _NOTHING_YET)
+        self._shown: Counters = self.counters
         #: What `kill` was called with first; `None` while nobody called it.
         self.killed: End | None = None
         self._stop: Callable[[], object] | None = None
@@ -51,7 +58,7 @@ class Flow:
     @property
     def up_bytes(self) -> int:
         """Bytes carried from the client to the upstream."""
-        return self.counters[UP]
+        return self._shown[UP]
 
     @up_bytes.setter
     def up_bytes(self, count: int) -> None:
@@ -60,7 +67,7 @@ class Flow:
     @property
     def down_bytes(self) -> int:
         """Bytes carried from the upstream to the client."""
-        return self.counters[DOWN]
+        return self._shown[DOWN]
 
     @down_bytes.setter
     def down_bytes(self, count: int) -> None:
@@ -69,7 +76,11 @@ class Flow:
     @property
     def has_reached(self) -> bool:
         """Whether a flow that was launched is connected to its upstream."""
-        return self.counters[REACHED] > 0
+        return self._shown[REACHED] > 0
+
+    def show(self, counters: Counters) -> None:
+        """Until it is detached, the engine counts there."""
+        self._shown = counters
 
     def kill(self, end: End) -> None:
         """End this flow now, for this reason; the first reason wins, and repeating is harmless.
@@ -88,8 +99,11 @@ class Flow:
             stop()
 
     def detach(self) -> None:
-        """The engine has let go: there is nothing left to stop."""
+        """The engine has let go: there is nothing left to stop, and what it counted elsewhere is ours."""
         self._stop = None
+        if self._shown is not self.counters:
+            self.counters[:] = array("Q", [self._shown[at] for at in (UP, DOWN, REACHED)])
+            self._shown = self.counters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,14 +20,19 @@ from .pure import PureEngine
 log = structlog.get_logger()
 
 
-def choose(bounds: Sequence[float] = ()) -> tuple[RelayEngine, str]:
+def choose(
+    bounds: Sequence[float] = (),
+    life_bounds: Sequence[float] = (),
+    hello_bounds: Sequence[float] = (),
+) -> tuple[RelayEngine, str]:
     """A new engine, and why it is not the native one: empty if it is.
 
-    `bounds` are those of the histograms that a `Launcher` keeps, in seconds.
+    `bounds` are those of the histograms that a `Launcher` keeps, in seconds; the others are a porter's, of
+    lives in seconds and of hellos in bytes.
     """
     try:
         native = import_module("worker.relay.native")
-        engine: RelayEngine = native.NativeEngine(bounds)
+        engine: RelayEngine = native.NativeEngine(bounds, life_bounds, hello_bounds)
     except (ImportError, LookupError) as error:
         return PureEngine(), str(error)
     return engine, ""

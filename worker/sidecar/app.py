@@ -50,7 +50,13 @@ from worker.sidecar.known import (
 )
 from worker.sidecar.registration import deregister, register
 from worker.sweeper import sweep
-from worker.telemetry.metrics import SETUP_BUCKETS, Metrics, families
+from worker.telemetry.metrics import (
+    HELLO_BUCKETS,
+    LIFE_BUCKETS,
+    SETUP_BUCKETS,
+    Metrics,
+    families,
+)
 from worker.view.contexts import ClientContext, Context, ServerContexts
 from worker.view.view import TerminatingView, View
 
@@ -68,7 +74,7 @@ class Sidecar:
         self.api = api
         self.known = Known()
         self.metrics = Metrics()
-        engine, self._why_not_native = choose(SETUP_BUCKETS)
+        engine, self._why_not_native = choose(SETUP_BUCKETS, LIFE_BUCKETS, HELLO_BUCKETS)
         self.world = World(
             settings=WorkerSettings(node=f"sidecar:{config.service}", runtime_dir="", index=0),
             current=Current(View()),

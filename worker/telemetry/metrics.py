@@ -7,19 +7,25 @@ What each connection counts is a tally (`worker.telemetry.tally`); what a proces
 library's own.
 """
 
+from collections.abc import Callable, Iterable
+
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from cluster.messages import Family, Sample
 from cluster.reasons import End, HelloReject, RevocationCause
+from worker.relay.porter import Counted
 from worker.telemetry.decisions import Decisions
 from worker.telemetry.since import Since, Spent
 from worker.telemetry.tally import Count, Counts, Levels, Registry, Spreads
 
 #: Upper bounds in seconds of what it takes to set up a connection.
 SETUP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_LIFE_BUCKETS = (0.01, 0.1, 1, 10, 60, 300, 900, 3600, 14400, 86400)
-_HELLO_BUCKETS = (256, 512, 1024, 1500, 2048, 4096, 8192, 16384, 32768)
+#: Upper bounds in seconds of how long connections last.
+LIFE_BUCKETS = (0.01, 0.1, 1, 10, 60, 300, 900, 3600, 14400, 86400)
+#: Upper bounds in bytes of ClientHellos.
+HELLO_BUCKETS = (256, 512, 1024, 1500, 2048, 4096, 8192, 16384, 32768)
 
 
 class ServiceMeters:
@@ -57,12 +63,25 @@ class ServiceMeters:
             found = self._ends[end] = self._closed.labels(*self._labels, end.value)
             return found
 
+    def count(self, counted: Counted) -> None:
+        """Connections that the engine has counted by itself."""
+        self.opened.inc(counted.opened)
+        self.active.inc(counted.opened - sum(counted.closed.values()))
+        for end, count in counted.closed.items():
+            self.closed(end).inc(count)
+        self.bytes_up.inc(counted.bytes_up)
+        self.bytes_down.inc(counted.bytes_down)
+        self.duration.add(*counted.lasted)
+
 
 class Metrics:
     """The families, on a registry of this worker's own."""
 
     def __init__(self) -> None:
         registry = self.registry = Registry()
+        #: Called before anything is shown: counts what was counted elsewhere.
+        self.before_shown: Callable[[], object] = lambda: None
+        registry.register(_First(self))
         service = ("gateway", "kind", "service")
         self.opened = Counts(
             "lockgate_connections_opened",
@@ -96,7 +115,7 @@ class Metrics:
             "lockgate_connection_duration_seconds",
             "From accept to end.",
             service,
-            buckets=_LIFE_BUCKETS,
+            buckets=LIFE_BUCKETS,
             registry=registry,
             is_quiet=True,
         )
@@ -104,6 +123,7 @@ class Metrics:
         self._add_decisions(registry)
         self._add_process(registry)
         self._meters: dict[tuple[str, str, str], ServiceMeters] = {}
+        self._hellos = Since()
         self._dials = Since()
         self._setups = Since()
 
@@ -129,7 +149,7 @@ class Metrics:
         self.hello_bytes = Spreads(
             "lockgate_client_hello_bytes",
             "Length of ClientHellos.",
-            buckets=_HELLO_BUCKETS,
+            buckets=HELLO_BUCKETS,
             registry=registry,
         ).labels()
         rejected = Counts(
@@ -189,6 +209,12 @@ class Metrics:
         self.upstream_connect_seconds.add(counts, seconds)
         self.total_seconds.add(*self._setups.since(setups))
 
+    def count_hellos(self, lengths: Spent) -> None:
+        """What the relay engine has read by itself, so far: each was there at its accept."""
+        counts, total = self._hellos.since(lengths)
+        self.hello_bytes.add(counts, total)
+        self.hello_seconds.observe_many(0.0, sum(counts))
+
     def service(self, gateway: str, kind: str, service: str) -> ServiceMeters:
         """The handles of a service; the same ones for every snapshot."""
         key = (gateway, kind, service)
@@ -196,6 +222,20 @@ class Metrics:
         if found is None:
             found = self._meters[key] = ServiceMeters(self, gateway, kind, service)
         return found
+
+
+class _First(Collector):
+    """Shows nothing, but is asked first."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        self._metrics.before_shown()
+        return ()
 
 
 def families(registry: CollectorRegistry) -> tuple[Family, ...]:

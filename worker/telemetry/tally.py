@@ -92,6 +92,11 @@ class Spread:
             self.counts[bisect_left(self.bounds, amount)] += 1
         self.total += amount
 
+    def observe_many(self, amount: float, count: int) -> None:
+        """The same observation so many times."""
+        self.counts[bisect_left(self.bounds, amount)] += count
+        self.total += amount * count
+
     def add(self, counts: Sequence[int], total: float) -> None:
         """Fold in what somebody else counted into equal buckets: one number each, and the sum.
 

@@ -24,9 +24,10 @@ from cluster.routes import (
     TerminatingRoute,
 )
 from cluster.snapshot import Snapshot, SnapshotId
-from worker.telemetry.metrics import Metrics
+from worker.telemetry.metrics import Metrics, ServiceMeters
 from worker.tls.contexts import UnusableMaterial
 from worker.view.contexts import Origination, Originations, ServerContexts, ServerTls
+from worker.view.leads import KeptDirectories
 from worker.view.view import (
     SERVED,
     GatewayView,
@@ -49,6 +50,7 @@ class Workshop:
     originations: Originations = field(default_factory=Originations)
     wall_clock: Callable[[], float] = wall_clock
     ways: KeptWays = field(default_factory=KeptWays)
+    directories: KeptDirectories = field(default_factory=KeptDirectories)
 
 
 def compile_view(
@@ -113,10 +115,15 @@ class _Compiler:
     def gateway(self, listener: Listener) -> GatewayView:
         unrouted = self.shop.metrics.service(listener.gateway, listener.kind.label, "")
         if listener.kind is GatewayKind.MESH:
-            return MeshView(listener=listener, table=self._mesh(listener), unrouted=unrouted)
+            return self._mesh_view(listener, unrouted)
         gateway = self.terminating.get(listener.gateway)
         table = self._terminating(listener, gateway) if gateway else NameTable(())
         return TerminatingView(listener=listener, table=table, unrouted=unrouted)
+
+    def _mesh_view(self, listener: Listener, unrouted: ServiceMeters) -> MeshView:
+        table = self._mesh(listener)
+        directory = self.shop.directories.of(listener.gateway, table)
+        return MeshView(listener=listener, table=table, unrouted=unrouted, directory=directory)
 
     def _mesh(self, listener: Listener) -> NameTable[MeshTarget]:
         return NameTable(

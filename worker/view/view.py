@@ -14,6 +14,7 @@ from cluster.names import ServiceName
 from cluster.policies import RulesByDestination
 from cluster.routes import Endpoint, GatewayKind, Listener
 from cluster.snapshot import Policy, SnapshotId
+from worker.relay.porter import Directory
 from worker.telemetry.metrics import ServiceMeters
 from worker.view.contexts import Origination, ServerTls
 from worker.view.ways import Ways
@@ -50,6 +51,8 @@ class MeshView:
     listener: Listener
     table: NameTable[MeshTarget]
     unrouted: ServiceMeters
+    #: The same for an engine that accepts by itself, but for wildcards.
+    directory: Directory | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

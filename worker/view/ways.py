@@ -6,6 +6,7 @@ resolve, or a second attempt.
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from cluster.pick import FirstPick
 from cluster.routes import Endpoint
@@ -13,10 +14,22 @@ from cluster.snapshot import EndpointSet
 from worker.net.sockets import packed_address
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A healthy endpoint.
+
+    `up_to` is the sum of the weights so far, its own included; `packed` None is one that has a name.
+    """
+
+    endpoint: Endpoint
+    up_to: float
+    packed: bytes | None
+
+
 class Ways:
     """The endpoints of one set, prepared when a view is compiled."""
 
-    __slots__ = ("_first", "_packed")
+    __slots__ = ("_first", "_packed", "shares")
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._first = FirstPick(endpoints)
@@ -25,6 +38,11 @@ class Ways:
             for endpoint in endpoints
             if (packed := packed_address(endpoint.address, endpoint.port))
         }
+        #: The healthy endpoints, for an engine that draws by itself.
+        self.shares = tuple(
+            Share(endpoint=endpoint, up_to=up_to, packed=self._packed.get(endpoint))
+            for endpoint, up_to in self._first.shares
+        )
 
     def first(self, chance: random.Random) -> tuple[Endpoint, bytes] | None:
         """The endpoint to try first and its `sockaddr`; None if it has a name, or if none is healthy."""

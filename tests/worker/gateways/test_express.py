@@ -1,9 +1,10 @@
 """The common case needs no task, and what is not common is not lost."""
 
+import msgspec
 import pytest
 import trio
 
-from cluster.messages import Ack
+from cluster.messages import Ack, Close, Query
 from cluster.reasons import End
 from cluster.routes import GatewayKind
 from tests.fakes.engines import ENGINES
@@ -28,11 +29,22 @@ from worker.sweeper import sweep
 LIMITS = Limits(hello_timeout_seconds=1.0, handshake_timeout_seconds=0.5)
 
 
+@pytest.fixture(params=["the engine accepts", "Python accepts"])
+def gates(request):
+    """Whether the engine accepts for the mesh gateway by itself; everything must look the same."""
+    return request.param == "the engine accepts"
+
+
 @pytest.fixture
-async def node():
+def limits():
+    return LIMITS
+
+
+@pytest.fixture
+async def node(gates, limits):
     if "native" not in ENGINES:
         pytest.skip("the native relay engine was not built: it needs a C compiler")
-    async with rig(LIMITS, engine=ENGINES["native"]()) as made:
+    async with rig(limits, engine=ENGINES["native"](), gates=gates) as made:
         yield made
 
 
@@ -201,6 +213,7 @@ async def test_a_handshake_under_way_can_be_ended(site, hello_bytes):
     await site.node.ended("closed_by_operator")
 
 
+@pytest.mark.parametrize("gates", ["Python accepts"], indirect=True)
 async def test_a_bug_costs_its_own_connection_only(site, tasks, hello_bytes, monkeypatch):
     await site.serve()
     launcher = site.node.world.launcher
@@ -266,3 +279,156 @@ async def test_draining_is_over_when_the_last_connection_is(site, hello_bytes):
             serving.start_soon(connection.outlast, site.node.world.live, draining)
             await stream.aclose()
     await site.node.ended("finished")
+
+
+def mesh_meters(node):
+    """What is shown of the mesh gateway's service."""
+    labels = {"gateway": "mgw", "kind": "mesh", "service": "api"}
+    names = ("connections_opened_total", "connections_active", "connection_duration_seconds_count")
+    found = {name: node.value(f"lockgate_{name}", **labels) for name in names}
+    for direction in ("up", "down"):
+        name = "lockgate_connection_bytes_total"
+        found[direction] = node.value(name, **labels, direction=direction)
+    return found
+
+
+async def test_who_was_never_looked_at_is_counted_all_the_same(site, hello_bytes):
+    await site.serve()
+    hello = hello_bytes(sni("api"))
+    for _ in range(3):
+        stream = await site.mesh_call(hello)
+        await stream.aclose()
+    await site.node.ended("finished", 3)
+    assert mesh_meters(site.node) == {
+        "connections_opened_total": 3,
+        "connections_active": 0,
+        "connection_duration_seconds_count": 3,
+        "up": 3 * len(hello),
+        "down": 3 * len(hello),
+    }
+    assert site.node.value("lockgate_client_hello_bytes_sum") == 3 * len(hello)
+    assert site.setup_counts()["hello"] == 3
+    assert len(site.node.world.live) == 0
+
+
+async def test_who_is_here_is_shown_with_everything(site, hello_bytes):
+    await site.serve()
+    hello = hello_bytes(sni("api"))
+    await site.mesh_call(hello)
+    assert mesh_meters(site.node)["connections_active"] == 1
+    answer = await site.node.ask(Query(request=1, what="connections"))
+    (shown,) = answer.items
+    assert shown["age_seconds"] < 5
+    del shown["age_seconds"], shown["endpoint"]
+    assert shown == {
+        "id": "n1/0/1",
+        "node": "n1",
+        "worker": 0,
+        "gateway": "mgw",
+        "kind": "mesh",
+        "source": "",
+        "destination": "api",
+        "sni": sni("api"),
+        "state": "relay",
+        "bytes_up": len(hello),
+        "bytes_down": len(hello),
+        "generation": 1,
+    }
+    await site.node.say(Close(connections=("n1/0/1",), end=End.CLOSED_BY_OPERATOR))
+    await site.node.ended("closed_by_operator")
+    assert mesh_meters(site.node)["connections_active"] == 0
+
+
+async def test_who_has_passed_is_told_of_with_everything(site, hello_bytes):
+    await site.serve()
+    hello = hello_bytes(sni("api"))
+    for _ in range(3):
+        await (await site.mesh_call(hello)).aclose()
+    await site.node.ended("finished", 3)
+    answer = await site.node.ask(Query(request=1, what="closed"))
+    assert len({shown["id"] for shown in answer.items}) == 3
+    for shown in answer.items:
+        assert (shown["destination"], shown["sni"], shown["end"]) == ("api", sni("api"), "finished")
+        assert (shown["bytes_up"], shown["bytes_down"]) == (len(hello), len(hello))
+        assert (shown["gateway"], shown["generation"], shown["state"]) == ("mgw", 1, "closed")
+        assert shown["endpoint"]
+        assert shown["opened_at"] <= shown["closed_at"] <= site.node.world.wall_clock()
+    query = Query(request=2, what="connection", arguments={"id": answer.items[1]["id"]})
+    (one,) = (await site.node.ask(query)).items
+    assert one["closed_at"] == pytest.approx(answer.items[1]["closed_at"], abs=0.01)
+    again = await site.node.ask(Query(request=3, what="closed"))
+    assert [shown["id"] for shown in again.items] == [shown["id"] for shown in answer.items]
+
+
+async def test_a_route_that_was_withdrawn_is_not_used_any_more(site, hello_bytes):
+    upstream = await site.serve()
+    stream = await site.mesh_call(hello_bytes(sni("api")))
+    mesh = site.node.listener(site.mgw, GatewayKind.MESH, "mgw")
+    for _ in range(20):
+        assert isinstance(await site.node.offer(snapshot(site.pki.bundle, [mesh])), Ack)
+        came = upstream.accepted
+        late = await trio.open_tcp_stream("127.0.0.1", site.mgw)
+        site.streams.append(late)
+        await late.send_all(hello_bytes(sni("api")))
+        with trio.fail_after(5):
+            assert (await late.receive_some())[:1] == b"\x15"  # an alert
+        assert upstream.accepted == came
+        back = snapshot(site.pki.bundle, [mesh], mesh=[Linked("api", upstream.endpoint)])
+        assert isinstance(await site.node.offer(back), Ack)
+        await site.mesh_call(hello_bytes(sni("api")))
+    await exchange(stream, b"still here")
+    assert site.node.value("lockgate_client_hello_rejected_total", reason="unknown_sni") == 20
+
+
+async def test_a_wildcard_leads_where_no_name_does(site, hello_bytes):
+    upstream = await site.serve()
+    mesh = site.node.listener(site.mgw, GatewayKind.MESH, "mgw")
+    route = msgspec.structs.replace(Linked("api").mesh_route, server_name="*.example")
+    shot = snapshot(site.pki.bundle, [mesh], mesh=[Linked("api", upstream.endpoint)])
+    assert isinstance(await site.node.offer(msgspec.structs.replace(shot, mesh=(route,))), Ack)
+    await site.mesh_call(hello_bytes("some.example"))
+    (entry,) = site.node.world.live
+    assert entry.server_name == "some.example"
+
+
+async def test_a_listener_may_change_its_kind(site, hello_bytes):
+    """The engine accepts for one kind, and Python for the other."""
+    upstream = await site.serve()
+    for kind in (GatewayKind.TERMINATING, GatewayKind.MESH, GatewayKind.TERMINATING):
+        listener = site.node.listener(site.mgw, kind, "egress")
+        services = [Linked("billing", upstream.endpoint)]
+        mesh = [Linked("api", upstream.endpoint)]
+        shot = snapshot(
+            site.pki.bundle, [listener], *services, mesh=mesh, rules=[allow("web", "*")]
+        )
+        assert isinstance(await site.node.offer(shot), Ack)
+        if kind is GatewayKind.MESH:
+            await site.mesh_call(hello_bytes(sni("api")))
+        else:
+            await exchange(await site.call(site.mgw))
+
+
+@pytest.mark.parametrize("limits", [Limits(max_connections=2)])
+async def test_no_more_than_the_limit_are_admitted(site, hello_bytes):
+    await site.serve()
+    first = await site.mesh_call(hello_bytes(sni("api")))
+    await exchange(await site.call())
+    for _ in range(3):
+        stream = await trio.open_tcp_stream("127.0.0.1", site.mgw)
+        site.streams.append(stream)
+        await stream.send_all(hello_bytes(sni("api")))
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
+    await site.node.ended("overload", 3)
+    assert len(site.node.world.live) == 2
+    await first.aclose()
+    await site.node.ended("finished")
+    await site.mesh_call(hello_bytes(sni("api")))
+
+
+async def test_the_sweep_takes_in_who_is_here(site, hello_bytes):
+    await site.serve()
+    await site.mesh_call(hello_bytes(sni("api")))
+    site.nursery.start_soon(sweep, site.node.world)
+    await eventually(lambda: mesh_meters(site.node)["up"] > 0)
+    assert site.node.world.live.get(1) is not None

@@ -41,13 +41,13 @@ def test_without_the_extension_the_pure_engine_is_chosen(monkeypatch):
 
 def test_the_extension_is_preferred(monkeypatch):
     native = ModuleType("worker.relay.native")
-    native.NativeEngine = lambda bounds: SimpleNamespace(name="native")
+    native.NativeEngine = lambda *bounds: SimpleNamespace(name="native")
     monkeypatch.setitem(sys.modules, "worker.relay.native", native)
     assert choose()[0].name == "native"
 
 
 def test_a_library_without_the_functions_is_no_reason_to_fail(monkeypatch):
-    def lacking(bounds):
+    def lacking(*bounds):
         raise FunctionMissing("no such function in OpenSSL 9: SSL_read")
 
     native = ModuleType("worker.relay.native")

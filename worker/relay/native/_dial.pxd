@@ -4,7 +4,6 @@ Belongs here: the socket until it is connected. Never here: another attempt, whi
 """
 
 from libc.errno cimport ECONNREFUSED, EINPROGRESS, errno
-from libc.stdint cimport uint64_t
 from libc.string cimport memcmp
 
 from worker.relay.native._flow cimport DIAL_FAILED, UPSTREAM, Flow
@@ -15,7 +14,6 @@ from worker.relay.native._kernel cimport (
     SOL_SOCKET,
     SO_ERROR,
     connect,
-    count_up,
     getpeername,
     getsockname,
     getsockopt,
@@ -26,7 +24,7 @@ from worker.relay.native._kernel cimport (
     socklen_t,
 )
 from worker.relay.native._side cimport READABLE, WRITABLE, Side
-from worker.relay.native._state cimport SECOND, Option, Options, State, Times
+from worker.relay.native._state cimport Option, Options, State
 
 cdef inline void dial_begin(State *state, Flow *flow) noexcept nogil:
     """Begin to connect; what comes of it is told by the socket."""
@@ -39,7 +37,7 @@ cdef inline void dial_begin(State *state, Flow *flow) noexcept nogil:
         flow.error = errno
         flow.outcome = DIAL_FAILED
         return
-    set_options(upstream.fd, &state.at_once)
+    set_options(upstream.fd, &state.at_once if flow.route == NULL else &state.with_hello)
     upstream.read_waits = READABLE
     upstream.write_waits = WRITABLE
     if connect(upstream.fd, to, flow.address_bytes) != 0 and errno != EINPROGRESS:
@@ -76,11 +74,3 @@ cdef inline bint _reached_itself(int fd) noexcept nogil:
     if getpeername(fd, <sockaddr *>&there, &there_bytes) != 0:
         return False
     return here_bytes == there_bytes and memcmp(&here, &there, here_bytes) == 0
-
-
-cdef inline void observe(State *state, Times *times, double seconds) noexcept nogil:
-    cdef int at = 0
-    while at < state.bounds_count and seconds > state.bounds[at]:
-        at += 1
-    count_up(&times.counts[at], 1)
-    count_up(&times.total, <uint64_t>(seconds * SECOND))

@@ -21,6 +21,7 @@ from libc.string cimport memcpy
 
 from worker.relay.native._bulk cimport UNREAD, Bulk, bulk_read
 from worker.relay.native._kernel cimport count_up
+from worker.relay.native._names cimport Directory, Route
 from worker.relay.native._pipes cimport (
     SPLICE_F_MOVE,
     SPLICE_F_NONBLOCK,
@@ -118,7 +119,17 @@ cdef struct Flow:
     Flow *next_posted  # in the inbox; guarded by the loop's mutex
     Flow *next_taken   # out of the inbox
     Flow *next_done
-    void *ticket       # the Python object that stands for it
+    void *ticket       # the Python object that stands for it; NULL if it was accepted here, until Python asks
+    # Of a flow that was accepted here, `_accept`.
+    Route *route
+    Directory *directory
+    int drawn          # which endpoint of the route's
+    uint64_t generation # of the view that it began with
+    uint64_t own_counters[3]
+    uint8_t claimed    # Python knows of it; guarded by the loop's mutex, like the next three
+    Flow *elder        # of those that nobody has claimed, in the order of their accepts
+    Flow *younger
+    Flow *next_claimed
 
 
 # What a flow is moved with: one of each per loop.

@@ -3,16 +3,21 @@
 Belongs here: declarations. Never here: a line of code.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 # Numbers that one thread writes while others read: whole at any time, in no order with other memory.
 cdef extern from * nogil:
     """
     #define lockgate_count_up(number, more) __atomic_store_n((number), *(number) + (more), __ATOMIC_RELAXED)
     #define lockgate_counted(number) __atomic_load_n((number), __ATOMIC_RELAXED)
+    #define lockgate_count_shared(number, more) __atomic_add_fetch((number), (more), __ATOMIC_ACQ_REL)
+    #define lockgate_counted_shared(number) __atomic_load_n((number), __ATOMIC_ACQUIRE)
     """
     void count_up "lockgate_count_up" (uint64_t *number, uint64_t more)
     uint64_t counted "lockgate_counted" (const uint64_t *number)
+    # Numbers that several write: what it is now.
+    int64_t count_shared "lockgate_count_shared" (int64_t *number, int64_t more)
+    int64_t counted_shared "lockgate_counted_shared" (const int64_t *number)
 
 cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_t:
@@ -78,6 +83,8 @@ cdef extern from "<sys/socket.h>" nogil:
     enum: SOL_SOCKET
     enum: SO_ERROR
     enum: SO_LINGER
+    enum: MSG_PEEK
+    enum: MSG_DONTWAIT
     ctypedef unsigned int socklen_t
     struct sockaddr:
         unsigned short sa_family
@@ -86,6 +93,8 @@ cdef extern from "<sys/socket.h>" nogil:
     struct linger:
         int l_onoff
         int l_linger
+    int accept4(int listening, sockaddr *address, socklen_t *size, int flags)
+    ssize_t recv(int fd, void *into, size_t size, int flags)
     int socket(int family, int kind, int protocol)
     int connect(int fd, const sockaddr *address, socklen_t size)
     int getsockopt(int fd, int level, int option, void *value, socklen_t *size)

@@ -11,6 +11,7 @@ from libc.errno cimport errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 
+from worker.relay.native._account cimport SECOND
 from worker.relay.native._bulk cimport (
     BioFree,
     BioHeld,
@@ -24,7 +25,7 @@ from worker.relay.native._bulk cimport (
     bulk_close,
     bulk_open,
 )
-from worker.relay.native._flow cimport CLIENT, DIAL_FAILED, UPSTREAM, Flow
+from worker.relay.native._flow cimport CLIENT, DIAL_FAILED, REACHED, UPSTREAM, Flow
 from worker.relay.native._kernel cimport (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
@@ -34,6 +35,7 @@ from worker.relay.native._kernel cimport (
     EPOLLIN,
     SIG_SETMASK,
     close,
+    count_shared,
     counted,
     epoll_create1,
     epoll_ctl,
@@ -53,15 +55,20 @@ from worker.relay.native._kernel cimport (
     sigset_t,
 )
 from worker.relay.native._pipes cimport pipes_close
+from worker.relay.native._shown cimport learn_bounds, spread
 from worker.relay.native._side cimport SslCall, SslClear, SslIo, SslJudge, side_open
 from worker.relay.native._state cimport (
-    MOST_BOUNDS,
     MOST_OPTIONS,
+    NOBODY,
     Option,
     Options,
     State,
-    Times,
+    claim,
+    clock_ns,
+    flush,
     loop_signal,
+    post,
+    stop,
 )
 from worker.relay.native._thread cimport loop_run
 from worker.relay.native._timers cimport heap_free
@@ -69,7 +76,7 @@ from worker.relay.native._timers cimport heap_free
 from cluster.reasons import End
 
 #: By the outcomes of `_flow.pxd`. Nobody but us stops a flow, and who did knows why.
-cdef tuple ENDS = (
+ENDS = (
     None,
     End.FINISHED,
     End.CLIENT_RESET,
@@ -91,17 +98,34 @@ cdef class Ticket:
     cdef Flow *flow
     cdef Loop loop      # whose state must live as long as this
     cdef State *state
-    cdef readonly object on_over
+    cdef public object on_over
     cdef readonly object keep
-    cdef object counters
+    cdef object kept_counters
     cdef object address
     cdef readonly object end      #: how the flow ended; None if it was stopped, or never began
     cdef readonly int dial_error  #: the errno of a dial that failed
+    # Of a flow that was accepted here: see `worker.relay.porter.Born`.
+    cdef public object directory     #: to be set to None by who adopts it
+    cdef readonly int route, drawn, client
+    cdef readonly uint64_t generation
+    cdef readonly double age_seconds
+    cdef uint64_t final[3]
 
     def stop(self):
         """Ask for its end; harmless at any time, and a second time."""
         if self.flow != NULL:
-            _stop(self.state, self.flow)
+            stop(self.state, self.flow)
+
+    @property
+    def counters(self):
+        """Of a flow that was accepted here: this ticket."""
+        return self
+
+    def __getitem__(self, int at):
+        """The counters of a flow that was accepted here, as `Flow.counters` has them."""
+        if not 0 <= at <= REACHED:
+            raise IndexError(at)
+        return counted(&self.flow.counters[at]) if self.flow != NULL else self.final[at]
 
 
 cdef class Loop:
@@ -109,7 +133,8 @@ cdef class Loop:
 
     `tls` maps names of OpenSSL functions to their addresses, as ints, or is empty: then no flow may
     have a TLS side; without `SSL_set_bio` none is read in large pieces. `options` are set on each socket that is dialled from, as (level, name, value),
-    and `late_options` on both sides of a dialled flow that has lived for `late_ns`, unless that is 0.
+    and `late_options` on both sides of a dialled flow that has lived for `late_ns`, unless that is 0;
+    `hello_options` take the place of `options` where the hello to send is there already.
     `bounds` are those of the histograms of set-up times, in seconds. `ports` are the first and the last
     that the kernel chooses from for a socket that dials. Raises OSError and MemoryError.
     """
@@ -118,11 +143,11 @@ cdef class Loop:
     cdef pthread_t thread
     cdef bint running
     cdef int first_port, last_port
-    cdef readonly int told  #: becomes readable when `reap` has something to give
+    cdef readonly int told  #: becomes readable when `reap` or the gates have something to give
 
     def __cinit__(
         self, dict tls, tuple options, tuple bounds, int scratch_bytes, tuple ports=(0, 65535),
-        tuple late_options=(), int64_t late_ns=0,
+        tuple late_options=(), int64_t late_ns=0, tuple hello_options=(),
     ):
         self.first_port, self.last_port = ports
         self.state = <State *>calloc(1, sizeof(State))
@@ -130,6 +155,7 @@ cdef class Loop:
             raise MemoryError
         self.state.epoll = self.state.wake = self.state.told = -1
         pthread_mutex_init(&self.state.mutex, NULL)
+        pthread_mutex_init(&self.state.at_gates, NULL)
         self.state.tools.scratch = <char *>malloc(scratch_bytes)
         if self.state.tools.scratch == NULL:
             raise MemoryError
@@ -138,6 +164,7 @@ cdef class Loop:
         self.state.late_ns = late_ns
         _learn_options(&self.state.at_once, options)
         _learn_options(&self.state.late, late_options)
+        _learn_options(&self.state.with_hello, hello_options)
         self._learn(tls, bounds)
 
     cdef int _open_descriptors(self) except -1:
@@ -152,12 +179,7 @@ cdef class Loop:
         return 0
 
     cdef int _learn(self, dict tls, tuple bounds) except -1:
-        cdef int at
-        if len(bounds) > MOST_BOUNDS:
-            raise ValueError(f"more than {MOST_BOUNDS} bounds")
-        for at, bound in enumerate(bounds):
-            self.state.bounds[at] = bound
-        self.state.bounds_count = len(bounds)
+        learn_bounds(&self.state.setup_bounds, bounds)
         if tls:
             self.state.tools.tls.read = <SslIo><uintptr_t>tls["SSL_read"]
             self.state.tools.tls.write = <SslIo><uintptr_t>tls["SSL_write"]
@@ -169,18 +191,28 @@ cdef class Loop:
         return 0
 
     def __dealloc__(self):
+        cdef int at
         if self.state == NULL:
             return
         self._join()
         for fd in (self.state.epoll, self.state.wake, self.state.told):
             if fd >= 0:
                 close(fd)
+        for at in range(self.state.strangers_count):
+            if self.state.strangers[at].fd != NOBODY:
+                close(self.state.strangers[at].fd)
         heap_free(&self.state.heap)
         pipes_close(&self.state.tools.pipes)
         bulk_close(&self.state.tools.bulk)
         free(self.state.tools.scratch)
         pthread_mutex_destroy(&self.state.mutex)
+        pthread_mutex_destroy(&self.state.at_gates)
         free(self.state)
+
+    @property
+    def address(self):
+        """Of the state, for the gates, which must keep this object alive."""
+        return <uintptr_t>self.state
 
     def start(self):
         """Start the thread. It gets no signals: those are for Python's."""
@@ -226,7 +258,7 @@ cdef class Loop:
         """
         cdef Ticket ticket = self._new(client, client_ssl, counters, idle_ns, age_ns, buffer_bytes, pipe_bytes, on_over, keep)
         side_open(&ticket.flow.sides[UPSTREAM], ticket.flow, upstream, <void *>upstream_ssl)
-        _post(self.state, ticket.flow)
+        post(self.state, ticket.flow)
         self.flush()
         return ticket
 
@@ -254,12 +286,12 @@ cdef class Loop:
         flow.dial_until = dial_ns
         flow.elapsed = elapsed
         flow.may_meet_itself = self.first_port <= _port_of(flow.address) <= self.last_port
-        _post(self.state, flow)
+        post(self.state, flow)
         return ticket
 
     def flush(self):
         """See to it that the loop hears of what was dialled since the last time."""
-        _flush(self.state)
+        flush(self.state)
 
     cdef Ticket _new(
         self, int client, uintptr_t client_ssl, array.array counters,
@@ -285,15 +317,19 @@ cdef class Loop:
         ticket.state = self.state
         ticket.on_over = on_over
         ticket.keep = keep
-        ticket.counters = counters
+        ticket.kept_counters = counters
         return ticket
 
     def reap(self):
-        """The tickets of the flows that are over, in the order of their ends; call `on_over` of each."""
+        """The tickets of the flows that are over, in the order of their ends; call `on_over` of each.
+
+        One that was accepted here and that nobody claimed has none yet: its dial failed, or the loop was stopped.
+        """
         cdef uint64_t told
         cdef Flow *flow
         cdef Flow *following
         cdef Ticket ticket
+        cdef int at
         cdef list over = []
         read(self.state.told, &told, sizeof(told))
         pthread_mutex_lock(&self.state.mutex)
@@ -302,7 +338,9 @@ cdef class Loop:
         pthread_mutex_unlock(&self.state.mutex)
         while flow != NULL:
             following = flow.next_done
-            ticket = <Ticket>flow.ticket
+            ticket = <Ticket>flow.ticket if flow.ticket != NULL else self._adopt(flow)
+            for at in range(3):
+                ticket.final[at] = flow.counters[at]
             ticket.end = ENDS[flow.outcome]
             ticket.dial_error = flow.error if flow.outcome == DIAL_FAILED else 0
             ticket.flow = NULL
@@ -312,14 +350,41 @@ cdef class Loop:
             flow = following
         return over
 
+    def claim(self, uint32_t most):
+        """Tickets of up to `most` of the flows that were accepted here and are not known yet, oldest first."""
+        cdef Flow *flow
+        cdef Flow *following
+        cdef uint32_t at, count = claim(self.state, most, &flow)
+        cdef list claimed = []
+        for at in range(count):
+            following = flow.next_claimed
+            claimed.append(self._adopt(flow))
+            flow = following
+        return claimed
+
+    cdef Ticket _adopt(self, Flow *flow):
+        """The ticket of a flow that was accepted here, which the loop does not free any more by itself."""
+        cdef Ticket ticket = Ticket.__new__(Ticket)
+        flow.ticket = <void *>ticket
+        Py_INCREF(ticket)
+        ticket.flow = flow
+        ticket.loop = self
+        ticket.state = self.state
+        ticket.directory = <object>flow.directory.owner
+        ticket.route = <int>flow.route.number
+        ticket.drawn = flow.drawn
+        ticket.client = flow.sides[CLIENT].fd
+        ticket.generation = flow.generation
+        ticket.age_seconds = (clock_ns() - flow.began) / <double>SECOND
+        count_shared(&flow.directory.users, -1)
+        return ticket
+
     def times(self):
         """The histograms of dial and of set-up times since the start: counts per bucket, and the sum."""
-        return self._times(&self.state.dials), self._times(&self.state.setups)
-
-    cdef tuple _times(self, Times *times):
-        cdef int at
-        counts = [counted(&times.counts[at]) for at in range(self.state.bounds_count + 1)]
-        return counts, counted(&times.total) / 1e9
+        return (
+            spread(&self.state.setup_bounds, &self.state.dials, SECOND),
+            spread(&self.state.setup_bounds, &self.state.setups, SECOND),
+        )
 
 
 cdef int _learn_bulk(Bulk *bulk, dict tls, int most) except -1:
@@ -349,42 +414,3 @@ cdef int _learn_options(Options *into, tuple options) except -1:
 cdef int _port_of(const char *address) noexcept:
     """At the same place for IPv4 and IPv6: behind the family, in network order."""
     return (<unsigned char>address[2] << 8) | <unsigned char>address[3]
-
-
-cdef void _post(State *state, Flow *flow) noexcept:
-    pthread_mutex_lock(&state.mutex)
-    _push(state, flow)
-    pthread_mutex_unlock(&state.mutex)
-
-
-cdef void _stop(State *state, Flow *flow) noexcept:
-    pthread_mutex_lock(&state.mutex)
-    if not flow.handed_over and not flow.stop:
-        flow.stop = True
-        _push(state, flow)
-    pthread_mutex_unlock(&state.mutex)
-    _flush(state)
-
-
-cdef void _push(State *state, Flow *flow) noexcept:
-    """Into the inbox, unless it is there."""
-    if flow.posted:
-        return
-    flow.posted = True
-    flow.next_posted = NULL
-    if state.inbox_first == NULL:
-        state.inbox_first = flow
-    else:
-        state.inbox_last.next_posted = flow
-    state.inbox_last = flow
-
-
-cdef void _flush(State *state) noexcept:
-    cdef bint wake
-    pthread_mutex_lock(&state.mutex)
-    wake = state.asleep and state.inbox_first != NULL
-    if wake:
-        state.asleep = False
-    pthread_mutex_unlock(&state.mutex)
-    if wake:
-        loop_signal(state.wake)

@@ -9,9 +9,11 @@ TLS side has hung up must be known before something is written to it (`_side`).
 """
 
 from libc.errno cimport ETIMEDOUT, errno
-from libc.stdint cimport int64_t, uint32_t, uint8_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
-from worker.relay.native._dial cimport dial_begin, dial_refusal, observe, set_options
+from worker.relay.native._accept cimport accept_ready, knock
+from worker.relay.native._account cimport SECOND, observe
+from worker.relay.native._dial cimport dial_begin, dial_refusal, set_options
 from worker.relay.native._flow cimport (
     CLIENT,
     DIAL_FAILED,
@@ -50,7 +52,15 @@ from worker.relay.native._kernel cimport (
     setsockopt,
 )
 from worker.relay.native._side cimport NOTHING, READABLE, WRITABLE, Side
-from worker.relay.native._state cimport SECOND, State, clock_ns, exchange, loop_signal, publish
+from worker.relay.native._state cimport (
+    State,
+    be_born,
+    bury,
+    clock_ns,
+    exchange,
+    loop_signal,
+    publish,
+)
 from worker.relay.native._timers cimport Timer, heap_first, heap_push, heap_remove, heap_reserve
 
 cdef enum:
@@ -70,6 +80,7 @@ cdef inline void *loop_run(void *argument) noexcept nogil:
         _note(state, events, count)
         _serve(state)
         _expire(state)
+        _take(state, accept_ready(state))
         taken = exchange(state)
         if state.leaving:
             _let_go(state, taken)
@@ -98,6 +109,8 @@ cdef inline void _note(State *state, epoll_event *events, int count) noexcept no
         side = <Side *>events[at].data.ptr
         if side == NULL:
             continue  # the inbox, which is looked at anyway
+        if knock(state, side):
+            continue
         heard = events[at].events
         if heard & (EPOLLERR | EPOLLHUP):
             side.reset = True
@@ -186,8 +199,9 @@ cdef inline bint _dialled(State *state, Flow *flow) noexcept nogil:
     if flow.idle_limit and flow.last_moved + flow.idle_limit < flow.timer.due:
         _schedule(state, flow)  # else it is looked at when the dial would have been due
     seconds = <double>(clock_ns() - flow.began) / SECOND
-    observe(state, &state.dials, seconds)
-    observe(state, &state.setups, seconds + flow.elapsed)
+    observe(&state.setup_bounds, &state.dials, seconds, <uint64_t>(seconds * SECOND))
+    seconds += flow.elapsed
+    observe(&state.setup_bounds, &state.setups, seconds, <uint64_t>(seconds * SECOND))
     return True
 
 
@@ -322,6 +336,8 @@ cdef inline void _begin(State *state, Flow *flow) noexcept nogil:
         state.all.previous = flow
     state.all = flow
     state.carried += 1
+    if flow.route != NULL:
+        be_born(state, flow)
     if flow.stopping:
         flow.outcome = STOPPED
     elif flow.address != NULL:
@@ -354,6 +370,7 @@ cdef inline bint _watch(State *state, Flow *flow) noexcept nogil:
 cdef inline void _let_go(State *state, Flow *taken) noexcept nogil:
     """The end of the thread: every flow is stopped and handed over."""
     cdef Flow *flow = taken
+    cdef Flow *dead
     cdef bint tell
     while flow != NULL:
         flow.stopping = True
@@ -362,7 +379,8 @@ cdef inline void _let_go(State *state, Flow *taken) noexcept nogil:
     while state.all != NULL:
         _end(state, state.all, STOPPED)
     pthread_mutex_lock(&state.mutex)
-    tell = publish(state)
+    tell = publish(state, &dead)
     pthread_mutex_unlock(&state.mutex)
     if tell:
         loop_signal(state.told)
+    bury(state, dead)

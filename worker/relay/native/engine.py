@@ -15,6 +15,7 @@ import trio
 from cluster.reasons import End
 from worker.net.leg import Leg
 from worker.net.sockets import (
+    HELLO_FIRST_OPTIONS,
     KEEPALIVE_AFTER_SECONDS,
     KEEPALIVE_OPTIONS,
     STREAM_OPTIONS,
@@ -22,6 +23,8 @@ from worker.net.sockets import (
 )
 from worker.relay.engine import Flow, Launch, RelayLimits, Times
 from worker.relay.native._loop import Loop, Ticket
+from worker.relay.native.limits import nanoseconds, numbers
+from worker.relay.native.porter import NativePorter
 from worker.tls.openssl import function_addresses
 
 #: Eight TLS records, of which seven are read at once in bulk; see READ_BYTES in `_flow` for why seven.
@@ -46,12 +49,18 @@ _FUNCTIONS = (
 class NativeEngine:
     """See `worker.relay.engine.RelayEngine`. Raises ImportError where OpenSSL's functions are missing.
 
-    `bounds` are the inclusive upper bounds in seconds of the two histograms that `times` gives.
+    `bounds` are the inclusive upper bounds in seconds of the two histograms that `times` gives; the others
+    are the porter's.
     """
 
     name = "native"
 
-    def __init__(self, bounds: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        bounds: Sequence[float] = (),
+        life_bounds: Sequence[float] = (),
+        hello_bounds: Sequence[float] = (),
+    ) -> None:
         self._loop = Loop(
             function_addresses(_FUNCTIONS),
             STREAM_OPTIONS,
@@ -59,10 +68,12 @@ class NativeEngine:
             _SCRATCH_BYTES,
             ephemeral_ports(),
             KEEPALIVE_OPTIONS,
-            _nanoseconds(KEEPALIVE_AFTER_SECONDS),
+            nanoseconds(KEEPALIVE_AFTER_SECONDS),
+            HELLO_FIRST_OPTIONS,
         )
+        self.porter = NativePorter(self._loop, life_bounds, hello_bounds)
         self._limits = RelayLimits()
-        self._numbers = _numbers(self._limits)
+        self._numbers = numbers(self._limits)
         self.flush = self._loop.flush
         self.times: Callable[[], tuple[Times, Times]] = self._loop.times
 
@@ -82,7 +93,10 @@ class NativeEngine:
 
     def _reap(self) -> None:
         for ticket in self._loop.reap():
+            if ticket.directory is not None:
+                self.porter.adopt(ticket)  # nobody had claimed it, and now it is ours
             ticket.on_over(ticket)
+        self.porter.answer()
 
     async def run(self, client: Leg, upstream: Leg, flow: Flow, limits: RelayLimits) -> End:
         if flow.killed is None:
@@ -112,7 +126,7 @@ class NativeEngine:
             upstream.sock.fileno(),
             upstream.ssl_address(),
             flow.counters,
-            *_numbers(limits),
+            *numbers(limits),
             over,
             (client, upstream),
         )
@@ -140,7 +154,7 @@ class NativeEngine:
     ) -> None:
         """See `worker.relay.engine.Launcher`."""
         if limits is not self._limits:
-            self._limits, self._numbers = limits, _numbers(limits)
+            self._limits, self._numbers = limits, numbers(limits)
         ticket = self._loop.dial(
             client,
             client_ssl,
@@ -153,17 +167,3 @@ class NativeEngine:
             keep,
         )
         flow.attach(ticket.stop)
-
-
-def _numbers(limits: RelayLimits) -> tuple[int, int, int, int]:
-    return (
-        _nanoseconds(limits.idle_timeout_seconds),
-        _nanoseconds(limits.max_age_seconds),
-        limits.buffer_bytes,
-        limits.pipe_bytes if limits.pipe_bytes >= limits.buffer_bytes else 0,
-    )
-
-
-def _nanoseconds(seconds: float | None) -> int:
-    """A limit of no time at all is a nanosecond, as 0 is none."""
-    return 0 if seconds is None else max(1, round(seconds * 1e9))
