@@ -1,0 +1,206 @@
+"""A request head: bytes in, one meaning out, or a refusal.  ●
+
+llhttp parses; before it, a grammar of our own looks at every byte, and after it, what more than one field
+may say about one thing is settled: where the message ends, which host is meant, what is of this hop
+only. Whatever two parsers might read in two ways is refused (RFC 9112 sections 3.2 and 6.3, and what
+smuggling has taught).
+
+Belongs here: reading one head. Never here: bodies (`chunks`, `bodies`), sockets, or forwarding.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from worker.http.faults import BadRequest
+from worker.http.fields import (
+    CHUNKED,
+    FORWARDED,
+    HOP_BY_HOP,
+    Field,
+    Fields,
+    imitates,
+    options,
+)
+from worker.http.grammar import ABSOLUTE, AUTHORITY, LENGTH, REQUEST
+
+_SPECIAL = HOP_BY_HOP | FORWARDED | {b"content-length", b"expect", b"host"}
+#: What `Connection` cannot take away from a message, whoever asks.
+_NOT_NOMINATED = frozenset({b"close", b"keep-alive", b"upgrade", b"content-length", b"host"})
+_NOTHING: Mapping[bytes, bytes] = {}
+
+
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks for.
+
+    `target` is in origin form, or `*`; `host` is empty only in HTTP/1.0. `fields` go from end to end, as
+    they came; `forwarded` are those that proxies write, by lower-case name, several joined by a comma.
+    `length` is that of the body: None without one, `CHUNKED` if its chunks say so. `upgrade` is
+    `websocket` or empty.
+    """
+
+    method: bytes
+    target: bytes
+    host: bytes
+    minor: int
+    fields: Fields
+    forwarded: Mapping[bytes, bytes]
+    length: int | None
+    keep_alive: bool
+    expects_continue: bool
+    upgrade: bytes
+
+    @property
+    def has_body(self) -> bool:
+        return bool(self.length)
+
+
+class _Parsed:
+    """What llhttp found."""
+
+    __slots__ = ("fields", "target")
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.fields: list[Field] = []
+
+    def on_url(self, part: bytes) -> None:
+        self.target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+
+def parse_request(head: bytes, max_fields: int) -> RequestHead:
+    """The meaning of `head`, which ends in its first empty line. Raises `BadRequest`."""
+    if REQUEST.fullmatch(head) is None:
+        raise BadRequest("the request head is not HTTP/1.1")
+    parsed = _Parsed()
+    parser = HttpRequestParser(parsed)
+    try:
+        parser.feed_data(head)
+    except HttpParserUpgrade:
+        pass
+    except HttpParserError as error:
+        raise BadRequest(f"the request head is not HTTP/1.1: {error}") from None
+    if len(parsed.fields) > max_fields:
+        raise BadRequest(f"{len(parsed.fields)} header fields, more than {max_fields}")
+    minor = 1 if parser.get_http_version() == "1.1" else 0
+    return _meaning(parser.get_method(), parsed.target, minor, parsed.fields)
+
+
+def _meaning(method: bytes, target: bytes, minor: int, fields: list[Field]) -> RequestHead:
+    kept: list[Field] = []
+    special: dict[bytes, list[bytes]] = {}
+    for field in fields:
+        name = field[0].lower()
+        if name in _SPECIAL:
+            special.setdefault(name, []).append(field[1].strip(b" \t"))
+        elif not imitates(name):
+            kept.append(field)
+    if method == b"CONNECT":
+        raise BadRequest("CONNECT is not served", 405)
+    host = _host(special.get(b"host"), minor)
+    target, host = _target(method, target, host)
+    length = _length(special, minor)
+    if length is not None and method == b"TRACE":
+        raise BadRequest("a TRACE request with a body")
+    connection = options(special.get(b"connection", ()))
+    nominated = connection - _NOT_NOMINATED
+    if nominated:
+        kept = [field for field in kept if field[0].lower() not in nominated]
+    return RequestHead(
+        method=method,
+        target=target,
+        host=host,
+        minor=minor,
+        fields=tuple(kept),
+        forwarded=_forwarded(special, nominated),
+        length=length,
+        keep_alive=_keeps_alive(connection, minor),
+        expects_continue=minor == 1 and _expects_continue(special.get(b"expect")),
+        upgrade=_upgrade(method, minor, length, connection, special.get(b"upgrade", ())),
+    )
+
+
+def _host(values: list[bytes] | None, minor: int) -> bytes:
+    if values is None:
+        if minor:
+            raise BadRequest("no Host field")
+        return b""
+    if len(values) > 1:
+        raise BadRequest(f"{len(values)} Host fields")
+    if AUTHORITY.fullmatch(values[0]) is None:
+        raise BadRequest("the Host field is no host")
+    return values[0]
+
+
+def _target(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
+    """The target in origin form, and the host that is meant (RFC 9112 section 3.2)."""
+    if b"#" in target:
+        raise BadRequest("a fragment in the request target")
+    if target[:1] == b"/":
+        return target, host
+    if target == b"*" and method == b"OPTIONS":
+        return target, host
+    found = ABSOLUTE.fullmatch(target)
+    if found is None or AUTHORITY.fullmatch(found[1]) is None:
+        raise BadRequest("the request target is neither a path nor an absolute URI")
+    if host and found[1].lower() != host.lower():
+        raise BadRequest("the request target and the Host field name different hosts")
+    path = found[2] or b"/"
+    return path if path[:1] == b"/" else b"/" + path, found[1]
+
+
+def _length(special: Mapping[bytes, list[bytes]], minor: int) -> int | None:
+    """Where the body ends (RFC 9112 section 6.3); what is said twice is refused even if it is the same."""
+    lengths, codings = special.get(b"content-length"), special.get(b"transfer-encoding")
+    if codings is not None:
+        if lengths is not None:
+            raise BadRequest("both Content-Length and Transfer-Encoding")
+        if minor == 0:
+            raise BadRequest("Transfer-Encoding in HTTP/1.0")
+        if len(codings) > 1 or codings[0].lower() != b"chunked":
+            raise BadRequest("a Transfer-Encoding other than chunked")
+        return CHUNKED
+    if lengths is None:
+        return None
+    if len(lengths) > 1:
+        raise BadRequest(f"{len(lengths)} Content-Length fields")
+    if LENGTH.fullmatch(lengths[0]) is None:
+        raise BadRequest("the Content-Length field is no length")
+    return int(lengths[0])
+
+
+def _forwarded(
+    special: Mapping[bytes, list[bytes]], nominated: frozenset[bytes]
+) -> Mapping[bytes, bytes]:
+    found = {name: b",".join(special[name]) for name in FORWARDED & special.keys() - nominated}
+    return found or _NOTHING
+
+
+def _keeps_alive(connection: frozenset[bytes], minor: int) -> bool:
+    if b"close" in connection:
+        return False
+    return minor == 1 or b"keep-alive" in connection
+
+
+def _expects_continue(values: list[bytes] | None) -> bool:
+    if values is None:
+        return False
+    if options(values) != {b"100-continue"}:
+        raise BadRequest("an expectation other than 100-continue", 417)
+    return True
+
+
+def _upgrade(
+    method: bytes,
+    minor: int,
+    length: int | None,
+    connection: frozenset[bytes],
+    values: list[bytes] | tuple[()],
+) -> bytes:
+    """The one protocol that connections may change to; others, h2c among them, are not passed on."""
+    wanted = b"upgrade" in connection and options(values) == {b"websocket"}
+    return b"websocket" if wanted and method == b"GET" and minor == 1 and not length else b""
