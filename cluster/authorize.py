@@ -20,7 +20,8 @@ from cluster.intentions import (
     matching_destination,
     next_expiry,
 )
-from cluster.names import DEFAULT, WILDCARD, ServiceName
+from cluster.names import DEFAULT, ServiceName
+from cluster.sources import BySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Denied:
 class DestinationPolicy:
     """The intentions towards one destination, as a few dictionaries."""
 
-    __slots__ = ("_by_source", "_default", "_rules", "_wildcards", "destination", "next_expiry")
+    __slots__ = ("_by_source", "_default", "_rules", "destination", "next_expiry")
 
     def __init__(
         self, destination: ServiceName, rules: Iterable[Intention], *, default_allow: bool
@@ -66,10 +67,9 @@ class DestinationPolicy:
         self._rules = in_order(rules)
         self.next_expiry = next_expiry(self._rules)
         self._default = Decision(allowed=default_allow)
-        self._by_source: dict[ServiceName, tuple[int, Decision]] = {}
-        self._wildcards: list[tuple[int, ServiceName, Decision]] = []
-        for rank, rule in enumerate(self._rules):
-            self._add(rank, rule)
+        self._by_source = BySource(
+            (rule.source, Decision(allowed=rule.allows, rule=rule)) for rule in self._rules
+        )
 
     def at(self, now: float) -> "DestinationPolicy":
         """The same without what has expired by `now`, in seconds since 1970."""
@@ -78,28 +78,9 @@ class DestinationPolicy:
         rules, default_allow = in_force(self._rules, now), self._default.allowed
         return DestinationPolicy(self.destination, rules, default_allow=default_allow)
 
-    def _add(self, rank: int, rule: Intention) -> None:
-        decision = Decision(allowed=rule.allows, rule=rule)
-        if WILDCARD in (rule.source.name, rule.source.namespace):
-            self._wildcards.append((rank, rule.source, decision))
-        else:
-            self._by_source.setdefault(rule.source, (rank, decision))
-
     def decide(self, source: ServiceName) -> Decision:
         """The first rule in evaluation order that covers `source`, else the default policy."""
-        found = self._by_source.get(source)
-        rank, decision = found if found is not None else (None, self._default)
-        for at, pattern, by_wildcard in self._wildcards:
-            if rank is not None and at > rank:
-                break
-            if (
-                pattern.peer == source.peer
-                and pattern.partition == source.partition
-                and pattern.namespace in (source.namespace, WILDCARD)
-                and pattern.name in (source.name, WILDCARD)
-            ):
-                return by_wildcard
-        return decision
+        return self._by_source.find(source, self._default)
 
 
 def policy_for(

@@ -7,7 +7,7 @@ Source: Consul, "Service intentions", sections on precedence and match order.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum, unique
 from typing import Any
 
@@ -33,14 +33,16 @@ class Intention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """May `source` talk to `destination`? Either by `action` (L4) or by `permissions` (L7).
 
     `permissions` are kept as the configuration entry spells them; they are enforced per request by
-    whoever speaks HTTP, and count as deny where there is no request. From `expires_at` (seconds since
-    1970; `NEVER` is 0) the rule says nothing any more.
+    whoever speaks HTTP, and count as deny where there is no request. `jwt` is the token that the entry
+    asks of every request, on top of the permissions. From `expires_at` (seconds since 1970; `NEVER` is 0)
+    the rule says nothing any more.
     """
 
     source: ServiceName
     destination: ServiceName
     action: Action = Action.DENY
     permissions: tuple[dict[str, Any], ...] = ()
+    jwt: dict[str, Any] = {}
     description: str = ""
     sameness_group: str = ""
     expires_at: float = NEVER
@@ -73,6 +75,21 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 def precedence(source: ServiceName, destination: ServiceName) -> int:
     """9 (both exact) down to 1; how exact the destination is weighs more than the source."""
     return 3 + 3 * _exact_parts(destination) - (2 - _exact_parts(source))
+
+
+def with_token(rule: Intention, jwt: Mapping[str, Any] | None) -> Intention:
+    """The rule of an entry that asks every request for a token, if it does.
+
+    A rule that allows becomes one with permissions: who knows nothing of tokens lets nobody in by it.
+    """
+    if not jwt:
+        return rule
+    if rule.permissions:
+        return msgspec.structs.replace(rule, jwt=dict(jwt))
+    if rule.action is Action.DENY:
+        return rule
+    permission = {"Action": Action.ALLOW.value, "JWT": dict(jwt)}
+    return msgspec.structs.replace(rule, permissions=(permission,))
 
 
 def in_order(intentions: Iterable[Intention]) -> tuple[Intention, ...]:

@@ -8,10 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.authorize import reason_of
-from cluster.intentions import Action, Decision, covers, evaluate, in_force
+from cluster.http import (
+    BadRequest,
+    Request,
+    RequestPolicy,
+    authorize_request,
+    read_target,
+    wire_text,
+)
+from cluster.intentions import Decision, covers, evaluate, in_force
 from cluster.lookup import NameTable
 from cluster.names import ServiceName, service_sni
-from cluster.permissions import Request, deciding_permission
 from cluster.routes import Endpoint, GatewayKind
 from cluster.snapshot import Trust
 from coordinator.acl.rights import intention_read, operator_read
@@ -86,29 +93,44 @@ def _of_request(call: Call, source: ServiceName, destination: ServiceName) -> di
     query = call.request.query_params
     if not any(name in query for name in ("method", "path", "header")):
         return {}
-    request = Request(
-        method=call.query("method", "GET").upper(),
-        path=call.query("path", "/"),
-        headers=tuple(_header(text) for text in query.getlist("header")),
+    policy = RequestPolicy(
+        destination,
+        in_force(rules_towards(call.state, destination.name), call.services.clock()),
+        default_allow=call.services.default_allow,
     )
-    decision = _evaluated(call, source, destination)
-    permissions = decision.rule.permissions if decision.rule else ()
-    if not permissions:
+    decision = authorize_request(policy, source, _request(call))
+    if decision.rule is None or decision.permission is None:
         return {"request": {"allowed": decision.allowed, "permission": None, "number": None}}
-    number = deciding_permission(permissions, request)
-    if number is None:
-        allowed = call.services.default_allow
-        return {"request": {"allowed": allowed, "permission": None, "number": None}}
-    permission = permissions[number]
-    allowed = permission["Action"] == Action.ALLOW
-    return {"request": {"allowed": allowed, "permission": permission, "number": number + 1}}
+    permission = decision.rule.permissions[decision.permission]
+    return {
+        "request": {
+            "allowed": decision.allowed,
+            "permission": permission,
+            "number": decision.permission + 1,
+        }
+    }
+
+
+def _request(call: Call) -> Request:
+    """The request that the query describes, as a gateway would read it."""
+    method = call.query("method", "GET").upper()
+    try:
+        target = read_target(wire_text(call.query("path", "/")), method)
+    except BadRequest as error:
+        raise ApiError(400, str(error)) from error
+    return Request(
+        method=method,
+        path=target.path,
+        query=target.query,
+        headers=tuple(_header(text) for text in call.request.query_params.getlist("header")),
+    )
 
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise ApiError(400, f"'header' is NAME:VALUE, not {text[:40]!r}")
-    return name.strip(), value.strip()
+    return wire_text(name.strip().lower()), wire_text(value.strip())
 
 
 def _served(call: Call) -> Routes:

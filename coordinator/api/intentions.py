@@ -36,7 +36,7 @@ _MORE_TEXTS = (
 _SHAPE = Record(
     dict.fromkeys((*_TEXTS, *_MORE_TEXTS, "CreatedAt", "UpdatedAt", "ExpiresAt"), TEXT)
     | dict.fromkeys(("Precedence", "CreateIndex", "ModifyIndex"), WHOLE)
-    | {"Permissions": ANYTHING, "Meta": TEXT_MAP}
+    | {"Permissions": ANYTHING, "JWT": ANYTHING, "Meta": TEXT_MAP}
 )
 _ASIDE = ("Action", "Permissions", "Description", "Meta", "ExpiresAt")
 

@@ -126,6 +126,7 @@ def _shown(record: Record, source: Mapping[str, Any]) -> dict[str, Any]:
         "SourceType": source.get("Type", "consul"),
         "Action": source.get("Action"),
         "Permissions": source.get("Permissions"),
+        "JWT": record.value.get("JWT"),
         "Meta": source.get("LegacyMeta") if "LegacyID" in source else record.value.get("Meta"),
         "Precedence": source["Precedence"],
         "ExpiresAt": source.get("ExpiresAt"),

@@ -6,7 +6,7 @@ Belongs here: the entry's spelling to `cluster.intentions`. Never here: what an 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cluster.intentions import NEVER, Action, Intention, in_force, in_order
+from cluster.intentions import NEVER, Action, Intention, in_force, in_order, with_token
 from cluster.moments import parse_moment
 from cluster.names import DEFAULT, ServiceName
 from cluster.snapshot import Policy
@@ -34,26 +34,16 @@ def intentions_of(entry: Mapping[str, Any]) -> Iterator[Intention]:
         partition=entry.get("Partition") or DEFAULT,
     )
     for source in entry.get("Sources") or ():
-        yield Intention(
+        rule = Intention(
             source=_source(source, destination),
             destination=destination,
             action=Action(source.get("Action") or Action.DENY),
-            permissions=_permissions(source, entry.get("JWT")),
+            permissions=tuple(source.get("Permissions") or ()),
             description=source.get("Description", ""),
             sameness_group=source.get("SamenessGroup", ""),
             expires_at=parse_moment(source["ExpiresAt"]) if source.get("ExpiresAt") else NEVER,
         )
-
-
-def _permissions(
-    source: Mapping[str, Any], jwt: Mapping[str, Any] | None
-) -> tuple[dict[str, Any], ...]:
-    """What is asked of each request. A token the entry asks of every source is one thing more to ask:
-    where there is no request to hold one, nobody is let in by that entry."""
-    permissions = tuple(source.get("Permissions") or ())
-    if jwt and not permissions and source.get("Action") == Action.ALLOW:
-        return ({"Action": "allow", "JWT": jwt},)
-    return permissions
+        yield with_token(rule, entry.get("JWT"))
 
 
 def _source(source: Mapping[str, Any], destination: ServiceName) -> ServiceName:

@@ -12,7 +12,7 @@ from cluster.authorize import policy_for
 from cluster.catalog import Health, Instance, Kind, endpoint, worst
 from cluster.certs import Leaf, Root, TrustBundle
 from cluster.identity import ServiceId
-from cluster.intentions import NEVER, Action, Intention
+from cluster.intentions import NEVER, Action, Intention, with_token
 from cluster.lookup import NameTable
 from cluster.moments import parse_moment
 from cluster.names import ServiceName, service_sni
@@ -94,13 +94,14 @@ def rules_of(matched: Mapping[str, list[dict[str, Any]]]) -> tuple[Intention, ..
 
 
 def _intention(found: Mapping[str, Any]) -> Intention:
-    return Intention(
+    rule = Intention(
         source=ServiceName(name=found["SourceName"], peer=found.get("SourcePeer") or ""),
         destination=ServiceName(name=found["DestinationName"]),
         action=Action(found.get("Action") or Action.DENY),
         permissions=tuple(found.get("Permissions") or ()),
         expires_at=parse_moment(found["ExpiresAt"]) if found.get("ExpiresAt") else NEVER,
     )
+    return with_token(rule, found.get("JWT"))
 
 
 def own_id(config: SidecarConfig, known: Known) -> ServiceId:

@@ -24,3 +24,10 @@ def test_permissions_let_nobody_in_without_a_request():
     permission = {"Action": "allow", "HTTP": {"PathPrefix": "/"}}
     assert not _allowed(Sources=[{"Name": "web", "Permissions": [permission]}])
     assert not _allowed(Sources=[{"Name": "web", "Permissions": [permission]}], JWT=JWT)
+
+
+def test_the_token_of_the_entry_is_asked_for_on_top_of_permissions():
+    permission = {"Action": "allow", "HTTP": {"PathPrefix": "/"}}
+    source = {"Name": "web", "Permissions": [permission]}
+    (intention,) = intentions_of({"Name": "api", "Sources": [source], "JWT": JWT})
+    assert (intention.permissions, intention.jwt) == ((permission,), JWT)
