@@ -7,7 +7,6 @@ import msgspec
 
 from cluster.authorize import DestinationPolicy
 from cluster.http import RequestPolicy
-from cluster.http.tokens import NO_ISSUERS, Issuers
 from cluster.intentions import Intention, covers, in_force, next_expiry
 from cluster.names import WILDCARD, ServiceName
 from cluster.snapshot import Policy
@@ -41,12 +40,14 @@ class RulesByDestination:
         rules = self.towards(destination)
         return DestinationPolicy(destination, rules, default_allow=self._default_allow)
 
-    def request_policy(
-        self, destination: ServiceName, issuers: Issuers = NO_ISSUERS
-    ) -> RequestPolicy:
-        """The same for each request, where the destination speaks HTTP; `issuers` are all jwt-providers'."""
-        rules = self.towards(destination)
-        return RequestPolicy(destination, rules, default_allow=self._default_allow, issuers=issuers)
+    def request_policy(self, destination: ServiceName) -> RequestPolicy:
+        """The same for each request, where the destination speaks HTTP."""
+        return RequestPolicy(
+            destination,
+            self.towards(destination),
+            default_allow=self._default_allow,
+            issuers={one.name: one.issuer for one in self._policy.providers},
+        )
 
     def towards(self, destination: ServiceName) -> tuple[Intention, ...]:
         """The rules that cover `destination`, in no order that means anything."""

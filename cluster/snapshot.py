@@ -18,6 +18,7 @@ import msgspec
 from cluster.certs import TrustBundle
 from cluster.codec import MAX_BYTES, decode, encode
 from cluster.errors import Problem, SnapshotRejected, WireError
+from cluster.http.providers import JwtProvider
 from cluster.intentions import Intention
 from cluster.names import WILDCARD, ServiceName
 from cluster.routes import Endpoint, Listener, MeshRoute, TerminatingGateway
@@ -38,10 +39,11 @@ class SnapshotId(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """All intentions, in evaluation order, and what holds where none matches."""
+    """All intentions, in evaluation order, what holds where none matches, whose tokens they may want."""
 
     default_allow: bool = False
     intentions: tuple[Intention, ...] = ()
+    providers: tuple[JwtProvider, ...] = ()
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,13 @@ for each request. Never here: the wire, connections, logging.
 
     target = read_target(text, method, rules)               # BadRequest is 400; target.redirect is 307
     request = Request(method=…, path=target.path, query=target.query, host=…, headers=…)
-    decision = authorize_request(policy, request_caller(identity, xfcc, trust_domain, peers), request)
+    tokens = verifier.verify(policy.providers, request, now)
+    caller = request_caller(identity, xfcc, trust_domain, peers)
+    decision = authorize_request(policy, caller, request, tokens.claims)
+    onward = tokens.headers(request.headers)
+
+`RulesByDestination.request_policy(service)` makes the policy, `TokenVerifier(snapshot.policy.providers)` the
+verifier, both once for a snapshot.
 """
 
 from .authorize import RequestPolicy, authorize_request
@@ -23,6 +29,7 @@ from .target import (
     normalisation_of,
     read_target,
 )
+from .verify import TokenVerifier, Verified
 
 __all__ = [
     "DEFAULT_NORMALISATION",
@@ -35,7 +42,9 @@ __all__ = [
     "RequestDecision",
     "RequestPolicy",
     "Target",
+    "TokenVerifier",
     "Underscores",
+    "Verified",
     "allowed_headers",
     "authorize_request",
     "normalisation_of",

@@ -6,6 +6,7 @@ Belongs here: the entry's spelling to `cluster.intentions`. Never here: what an 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cluster.http.providers import provider_of
 from cluster.intentions import NEVER, Action, Intention, in_force, in_order, with_token
 from cluster.moments import parse_moment
 from cluster.names import DEFAULT, ServiceName
@@ -14,6 +15,7 @@ from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
 KIND = "service-intentions"
+PROVIDER_KIND = "jwt-provider"
 
 
 def policy(state: State, *, default_allow: bool, now: float = 0.0) -> Policy:
@@ -23,7 +25,12 @@ def policy(state: State, *, default_allow: bool, now: float = 0.0) -> Policy:
         for record in state.under(ENTRIES, f"{KIND}/")
         for intention in intentions_of(record.value)
     )
-    return Policy(default_allow=default_allow, intentions=in_order(in_force(found, now)))
+    providers = (provider_of(record.value) for record in state.under(ENTRIES, f"{PROVIDER_KIND}/"))
+    return Policy(
+        default_allow=default_allow,
+        intentions=in_order(in_force(found, now)),
+        providers=tuple(providers),
+    )
 
 
 def intentions_of(entry: Mapping[str, Any]) -> Iterator[Intention]:

@@ -1,6 +1,7 @@
 """Intentions from entries: what counts without a request."""
 
-from coordinator.compose.policy import intentions_of
+from cluster.http.providers import JwtProvider
+from coordinator.compose.policy import intentions_of, policy
 
 JWT = {"Providers": [{"Name": "okta"}]}
 
@@ -31,3 +32,11 @@ def test_the_token_of_the_entry_is_asked_for_on_top_of_permissions():
     source = {"Name": "web", "Permissions": [permission]}
     (intention,) = intentions_of({"Name": "api", "Sources": [source], "JWT": JWT})
     assert (intention.permissions, intention.jwt) == ((permission,), JWT)
+
+
+def test_providers_are_carried_with_the_intentions(state_of):
+    entry = {"Kind": "jwt-provider", "Name": "okta", "Issuer": "https://okta"}
+    state = state_of(entries={"jwt-provider/okta": entry})
+    assert policy(state, default_allow=False).providers == (
+        JwtProvider(name="okta", issuer="https://okta"),
+    )
