@@ -68,56 +68,14 @@ class Coordinator:
         self.version = version
         self.metrics = Metrics(version=version)
         self.writes = trio.Lock()
-        own_services = OwnServices(wanted, self.writes)
         self.monitor = Monitor(wall_clock)
         wanted.follow(self.monitor.committed)
         self.probing = Probing(
             wanted, self.writes, lambda node, message: self.distributor.send(node, message)
         )
-        self.distributor = Distributor(
-            sign=self._sign,
-            register=own_services.register,
-            metrics=self.metrics,
-            enrol=Enrolment(wanted, wall_clock).enrol,
-            watch=self.monitor.rolled_out,
-            checks=self.probing,
-        )
-        self.publisher = Publisher(
-            wanted=wanted,
-            history=store.history,
-            compose=Composer(default_allow=self.default_allow, clock=wall_clock),
-            trust=self._trust,
-            publish=self.distributor.publish,
-            metrics=self.metrics,
-            clock=wall_clock,
-        )
-        self.services = Services(
-            wanted=wanted,
-            authority=authority,
-            leaves=AgentLeaves(wanted, authority, now=wall_clock, chance=random.SystemRandom()),
-            fleet=Fleet(self.distributor, self.publisher, datacenter=config.datacenter),
-            history=store.history,
-            metrics=self.metrics,
-            datacenter=config.datacenter,
-            node_name=config.own_node,
-            default_allow=self.default_allow,
-            version=version,
-            address=config.bus_addr,
-            bus_key=bus_key,
-            clock=wall_clock,
-            writes=self.writes,
-            audit=audit,
-            monitor=self.monitor,
-            access=Access(
-                wanted,
-                enabled=config.acl_enabled,
-                default_allow=config.acl_default_policy == "allow",
-                datacenter=config.datacenter,
-                clock=wall_clock,
-                admin_role=config.admin_role,
-                reset_file=Path(config.state_dir) / "acl-bootstrap-reset",
-            ),
-        )
+        self.distributor = self._make_distributor()
+        self.publisher = self._make_publisher(store)
+        self.services = self._make_services(store, audit, bus_key)
         self.expiry = Expiry(wanted, self.writes, clock=wall_clock, expired=self.publisher.again)
         self.upkeep = Upkeep(
             wanted,
@@ -125,6 +83,61 @@ class Coordinator:
             self.writes,
             self.services.heartbeats,
             node=config.own_node,
+        )
+
+    def _make_distributor(self) -> Distributor:
+        return Distributor(
+            sign=self._sign,
+            register=OwnServices(self.wanted, self.writes).register,
+            metrics=self.metrics,
+            enrol=Enrolment(self.wanted, wall_clock).enrol,
+            watch=self.monitor.rolled_out,
+            checks=self.probing,
+        )
+
+    def _make_publisher(self, store: SqliteStore) -> Publisher:
+        return Publisher(
+            wanted=self.wanted,
+            history=store.history,
+            compose=Composer(default_allow=self.default_allow, clock=wall_clock),
+            trust=self._trust,
+            publish=self.distributor.publish,
+            metrics=self.metrics,
+            clock=wall_clock,
+        )
+
+    def _make_services(self, store: SqliteStore, audit: AuditLog, bus_key: str) -> Services:
+        config, chance = self.config, random.SystemRandom()
+        return Services(
+            wanted=self.wanted,
+            authority=self.authority,
+            leaves=AgentLeaves(self.wanted, self.authority, now=wall_clock, chance=chance),
+            fleet=Fleet(self.distributor, self.publisher, datacenter=config.datacenter),
+            history=store.history,
+            metrics=self.metrics,
+            datacenter=config.datacenter,
+            node_name=config.own_node,
+            default_allow=self.default_allow,
+            version=self.version,
+            address=config.bus_addr,
+            bus_key=bus_key,
+            clock=wall_clock,
+            writes=self.writes,
+            audit=audit,
+            monitor=self.monitor,
+            access=self._make_access(),
+        )
+
+    def _make_access(self) -> Access:
+        config = self.config
+        return Access(
+            self.wanted,
+            enabled=config.acl_enabled,
+            default_allow=config.acl_default_policy == "allow",
+            datacenter=config.datacenter,
+            clock=wall_clock,
+            admin_role=config.admin_role,
+            reset_file=Path(config.state_dir) / "acl-bootstrap-reset",
         )
 
     @property
