@@ -14,7 +14,7 @@ import httpx
 
 from tests.bench.processes import BenchError, pause
 
-from .fill import Scale, intentions, service
+from .fill import Scale, alive, intentions, service
 
 #: So long may a generation take to reach all workers before the benchmark gives up.
 PATIENCE_SECONDS = 60.0
@@ -92,7 +92,7 @@ def health_writes(cluster: Cluster, scale: Scale, count: int) -> Times:
     def body(number: int) -> tuple[str, Any]:
         of = number // 2 * 7 % scale.services
         name, node = service(of), f"host-0-{of // 50:04d}"
-        check = {"Node": node, "Name": "alive", "ServiceID": name, "Status": status[number % 2]}
+        check = alive(name, status[number % 2]) | {"Node": node}
         found = {"Node": node, "SkipNodeUpdate": True, "Check": check}
         return "/v1/catalog/register", found
 
