@@ -25,10 +25,6 @@ class Action(StrEnum):
     DENY = "deny"
 
 
-#: This very object is left out when an intention travels.
-NEVER = 0.0
-
-
 class Intention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """May `source` talk to `destination`? Either by `action` (L4) or by `permissions` (L7).
 

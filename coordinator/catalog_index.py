@@ -71,6 +71,12 @@ class CatalogIndex:
         """The instances registered under this name, in order of their keys."""
         return self._found(self._by_name.get(service, ()))
 
+    def spelled_like(self, service: str) -> set[str]:
+        """The names that are this one but for case, of instances and of what proxies stand for."""
+        wanted = service.lower()
+        names = (*self._by_name, *self._by_destination)
+        return {name for name in names if name.lower() == wanted}
+
     def proxies(self, service: str) -> list[Record]:
         """The connect-proxies whose destination the service is."""
         return self._found(self._by_destination.get(service, ()))

@@ -29,6 +29,7 @@ class _Names:
     def __init__(self) -> None:
         self.exact: dict[str, Access] = {}
         self.prefixes: dict[str, Access] = {}
+        self._lengths: tuple[int, ...] = ()  # of the prefixes, the longest first
 
     def add(self, rule: Rule) -> None:
         rules = self.prefixes if rule.is_prefix else self.exact
@@ -46,8 +47,14 @@ class _Names:
         return self.exact.get(name) or self.of_prefix(name)
 
     def of_prefix(self, name: str) -> Access | None:
-        lengths = range(len(name), -1, -1)
-        return next((self.prefixes[p] for n in lengths if (p := name[:n]) in self.prefixes), None)
+        for length in self._lengths:
+            if length <= len(name) and (access := self.prefixes.get(name[:length])):
+                return access
+        return None
+
+    def measure(self) -> None:
+        """To be called once all rules are there."""
+        self._lengths = tuple(sorted({len(prefix) for prefix in self.prefixes}, reverse=True))
 
     def all(self) -> Iterator[Access]:
         yield from self.exact.values()
@@ -69,6 +76,8 @@ class Authorizer:
             self._resources.setdefault(rule.resource, _Names()).add(rule)
         if services := self._resources.get("service"):
             self._resources.setdefault("intention", _Names()).fill(services)
+        for names in self._resources.values():
+            names.measure()
 
     def allows(self, right: Right) -> bool:
         """The decision."""

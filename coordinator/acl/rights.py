@@ -4,8 +4,9 @@ Belongs here: the values, one function for each, and how Consul's errors write t
 Source: Consul, "ACL rules"; the texts of its PermissionDeniedError.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Access(StrEnum):
@@ -26,9 +27,8 @@ class Scope(StrEnum):
     ALL = "all"  # every name there may be
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Right:
-    """One right; `name` is empty for resources that have no names."""
+class Right(msgspec.Struct, frozen=True, kw_only=True):
+    """One right; `name` is empty for resources that have no names. A long list makes one for each row."""
 
     resource: str
     access: Access

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.authorize import reason_of
+from cluster.catalog import Instance, Kind
 from cluster.http import (
     BadRequest,
     Request,
@@ -21,9 +22,10 @@ from cluster.lookup import NameTable
 from cluster.names import ServiceName, service_sni
 from cluster.routes import Endpoint, GatewayKind
 from cluster.snapshot import Trust
-from coordinator.acl.rights import intention_read, operator_read
-from coordinator.compose.catalog import Catalog, instances
-from coordinator.compose.linking import gateway_services
+from coordinator.acl.rights import Right, intention_read, operator_read, service_read
+from coordinator.catalog_index import node_of
+from coordinator.compose.catalog import Catalog, instances, some_instances
+from coordinator.compose.linking import Link, gateway_services
 from coordinator.compose.routes import Routes, routes
 
 from .answers import ApiError, refuse
@@ -51,32 +53,37 @@ def _explain(call: Call) -> dict[str, Any]:
     source = service_parameter(call, "source")
     if bool(call.query("destination")) == bool(call.query("sni")):
         raise ApiError(400, "say where to: either 'destination' or 'sni'")
-    served = _served(call)
     if call.query("sni"):
         sni = call.query("sni").lower()
-        destination = _by_sni(served, sni)
-        call.require(intention_read(destination.name) if destination else operator_read)
+        destination = _by_sni(_served(call), sni)
+        call.require(_rights(destination.name) if destination else operator_read)
         if destination is None:
             return _nowhere(call, sni)
     else:
         destination = service_parameter(call, "destination")
-        call.require(intention_read(destination.name))
+        call.require(_rights(destination.name))
         sni = _sni(call, destination)
-    way = _way(served, destination, sni)
+    way = _way(_served_for(call, destination.name), destination, sni)
     answer = _decision(call, source, destination) | _route(way) | _generation(call)
     return answer | _of_request(call, source, destination)
 
 
+def _rights(destination: str) -> tuple[Right, ...]:
+    """The decision is one of the intentions, and the endpoints are the service's."""
+    return intention_read(destination), service_read(destination)
+
+
 def explain_pair(call: Call, source: ServiceName, destination: ServiceName) -> dict[str, Any]:
     """What holds for a connection between the two."""
-    way = _way(_served(call), destination, _sni(call, destination))
+    way = _way(_served_for(call, destination.name), destination, _sni(call, destination))
     return _decision(call, source, destination) | _route(way) | _generation(call)
 
 
 async def _explain_planned(call: Call) -> dict[str, Any]:
-    """The same for the state that a change would lead to, which is in the body as `plan` takes it."""
-    wanted = call.query("destination")
-    call.require(intention_read(wanted) if wanted else operator_read)
+    """The same for the state that a change would lead to, which is in the body as `plan` takes it.
+
+    As there, why a change would be refused tells of entries that the change does not name.
+    """
     state = call.services.wanted.state.snapshot()
     change = await judged(state, Fields(await read_object(call.request)))
     if change.problems:
@@ -135,10 +142,29 @@ def _header(text: str) -> tuple[str, str]:
 
 def _served(call: Call) -> Routes:
     """The routes of the present wanted state, as they are composed for the gateways."""
-    services, state = call.services, call.state
-    trust = Trust(datacenter=services.datacenter, bundle=services.authority.trust_bundle())
-    catalog = Catalog(instances(state))
-    return routes(state, catalog, gateway_services(state, catalog), trust)
+    return _routed(call, instances(call.state), gateway_services(call.state))
+
+
+def _served_for(call: Call, service: str) -> Routes:
+    """What of `_served` can lead to one service. Others of its name but for case may have its SNI."""
+    links = [one for one in gateway_services(call.state) if one.service.lower() == service.lower()]
+    index, gateways = call.services.catalog, Kind.TERMINATING_GATEWAY
+    names = index.spelled_like(service) | {link.service for link in links}
+    records = [one for name in names for one in (*index.instances(name), *index.proxies(name))]
+    unique = {one.key: one for one in (*records, *(index.of_kind(gateways) if links else ()))}
+    checks = {
+        check.key: check
+        for one in unique.values()
+        for check in index.checks_of(node_of(one), one.value["ID"])
+    }
+    return _routed(call, some_instances(call.state, unique.values(), checks.values()), links)
+
+
+def _routed(call: Call, found: Iterable[Instance], links: Iterable[Link]) -> Routes:
+    trust = Trust(
+        datacenter=call.services.datacenter, bundle=call.services.authority.trust_bundle()
+    )
+    return routes(call.state, Catalog(found), tuple(links), trust)
 
 
 def _by_sni(served: Routes, sni: str) -> ServiceName | None:
@@ -244,6 +270,6 @@ ROUTES = (
     at(
         "/v1/lockgate/explain",
         GET=Read(answer=_explain, needs=in_answer),
-        POST=Do(answer=_explain_planned, needs=in_answer),
+        POST=Do(answer=_explain_planned, needs=operator_read),
     ),
 )

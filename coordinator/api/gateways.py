@@ -5,25 +5,22 @@ themselves (`/v1/catalog/gateway-services`).
 Source: Consul's UI, which asks for these; they are not documented.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cluster.catalog import Health
 from cluster.ingress import service_addresses, service_domains
-from cluster.names import ServiceName
-from coordinator.acl.rights import intention_read, service_read
-from coordinator.catalog_index import node_of
+from cluster.names import WILDCARD
+from coordinator.acl.rights import Right, intention_read, service_read
+from coordinator.catalog_index import CatalogIndex, node_of
 from coordinator.compose.catalog import is_native
 from coordinator.compose.ingress_links import IngressLink
 from coordinator.compose.linking import Link
 from coordinator.store.records import Record
-from coordinator.store.state import State
 from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
 
 from .endpoint import Call, Read, at
-from .needs import in_answer
-from .pairs import pairs_towards
 from .selection import links_of_gateway
 
 _EXTERNAL_SOURCE = "external-source"
@@ -31,16 +28,18 @@ _EXTERNAL_SOURCE = "external-source"
 
 def _services(call: Call) -> list[dict[str, Any]]:
     """A summary of each service, also of those that are linked and not registered."""
-    call.require(service_read(call.path("gateway")))
     links = links_of_gateway(call.state, call.path("gateway"))
-    names = dict.fromkeys(link.service for link in links)
-    readable = call.readable(names, service_read)
-    return [_summary(call, name, [x for x in links if x.service == name]) for name in readable]
+    by_service: defaultdict[str, list[Link | IngressLink]] = defaultdict(list)
+    for link in links:
+        by_service[link.service].append(link)
+    return [
+        _summary(call, name, by_service[name]) for name in call.readable(by_service, service_read)
+    ]
 
 
 def _summary(call: Call, name: str, links: Iterable[Link | IngressLink]) -> dict[str, Any]:
     found = call.services.catalog.instances(name)
-    statuses = Counter(_statuses(call.state, found))
+    statuses = Counter(_statuses(call.services.catalog, found))
     metas = [record.value.get("Meta") or {} for record in found]
     return {
         "Name": name,
@@ -58,13 +57,14 @@ def _summary(call: Call, name: str, links: Iterable[Link | IngressLink]) -> dict
     }
 
 
-def _statuses(state: State, instances: Iterable[Record]) -> Iterator[str]:
+def _statuses(catalog: CatalogIndex, instances: Iterable[Record]) -> Iterator[str]:
     """The status of each check of the instances and their nodes, each check once."""
-    wanted = {(node_of(record), record.value["ID"]) for record in instances}
-    wanted |= {(node, "") for node, _ in wanted}
-    for check in state.table(CHECKS).values():
-        if (node_of(check), check.value.get("ServiceID", "")) in wanted:
-            yield check.value.get("Status", "")
+    checks = {
+        check.key: check
+        for record in instances
+        for check in catalog.checks_of(node_of(record), record.value["ID"])
+    }
+    return (check.value.get("Status", "") for check in checks.values())
 
 
 def _config(call: Call, links: Iterable[Link | IngressLink]) -> dict[str, Any]:
@@ -81,24 +81,24 @@ def _config(call: Call, links: Iterable[Link | IngressLink]) -> dict[str, Any]:
 
 
 def _intentions(call: Call) -> list[dict[str, Any]]:
-    """The intentions towards any service of the gateway, each once."""
-    call.require(service_read(call.path("gateway")))
+    """The intentions towards any service of the gateway, in evaluation order."""
     links = links_of_gateway(call.state, call.path("gateway"))
-    found = {
-        (pair.rule.source, pair.rule.destination): pair.shown
-        for name in dict.fromkeys(link.service for link in links)
-        for pair in pairs_towards(call.state, ServiceName(name=name))
-    }
-    return call.readable(found.values(), lambda row: intention_read(row["DestinationName"]))
+    names = {link.service for link in links} | ({WILDCARD} if links else set())
+    found = [p.shown for p in call.services.pairs.all() if p.rule.destination.name in names]
+    return call.readable(found, lambda row: intention_read(row["DestinationName"]))
+
+
+def _read_right(call: Call) -> Right:
+    return service_read(call.path("gateway"))
 
 
 ROUTES = (
     at(
         "/v1/internal/ui/gateway-services-nodes/{gateway}",
-        GET=Read(answer=_services, needs=in_answer, tables=(NODES, SERVICES, CHECKS, ENTRIES)),
+        GET=Read(answer=_services, needs=_read_right, tables=(NODES, SERVICES, CHECKS, ENTRIES)),
     ),
     at(
         "/v1/internal/ui/gateway-intentions/{gateway}",
-        GET=Read(answer=_intentions, needs=in_answer, tables=(SERVICES, ENTRIES)),
+        GET=Read(answer=_intentions, needs=_read_right, tables=(SERVICES, ENTRIES)),
     ),
 )

@@ -22,7 +22,7 @@ from .entry_writes import delete_entry_locked, entry_key, put_entry_locked
 from .filtering import Filterable
 from .names import service_parameter
 from .needs import each
-from .pairs import find_pair, pairs, with_pair, without_pair
+from .pairs import find_pair, with_pair, without_pair
 
 _TEXTS = ("SourceNS", "SourceName", "SourcePeer", "SourcePartition", "DestinationNS")
 _MORE_TEXTS = (
@@ -42,7 +42,7 @@ _ASIDE = ("Action", "Permissions", "Description", "Meta", "ExpiresAt")
 
 
 def _list(call: Call) -> list[dict[str, Any]]:
-    return [pair.shown for pair in pairs(call.state)]
+    return [pair.shown for pair in call.services.pairs.all()]
 
 
 def _get(call: Call) -> dict[str, Any]:

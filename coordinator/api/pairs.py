@@ -26,21 +26,16 @@ class Pair:
     shown: dict[str, Any]
 
 
-def pairs(state: State) -> tuple[Pair, ...]:
-    """Every intention, in evaluation order."""
-    return _ordered(state.under(ENTRIES, f"{KIND}/"))
-
-
 def pairs_from(state: State, source: ServiceName) -> tuple[Pair, ...]:
     """Those that could apply to connections from a service, in evaluation order."""
     found = state.under(ENTRIES, f"{KIND}/")
-    return _ordered(found, lambda rule: covers(rule.source, source))
+    return ordered(_of_entries(found, lambda rule: covers(rule.source, source)))
 
 
 def pairs_towards(state: State, destination: ServiceName) -> tuple[Pair, ...]:
     """Those that could apply to connections to a service, in evaluation order."""
     found = _entries_towards(state, destination.name)
-    return _ordered(found, lambda rule: covers(rule.destination, destination))
+    return ordered(_of_entries(found, lambda rule: covers(rule.destination, destination)))
 
 
 def rules_towards(state: State, destination: str) -> tuple[Intention, ...]:
@@ -49,18 +44,35 @@ def rules_towards(state: State, destination: str) -> tuple[Intention, ...]:
     return tuple(rule for record in found for rule in intentions_of(record.value))
 
 
+def ordered(found: Iterable[Pair]) -> tuple[Pair, ...]:
+    """In evaluation order."""
+    by_rule = {id(pair.rule): pair for pair in found}
+    rules = in_order(pair.rule for pair in by_rule.values())
+    return tuple(by_rule[id(rule)] for rule in rules)
+
+
+def of_entry(
+    record: Record, wanted: Callable[[Intention], bool] = lambda rule: True
+) -> Iterator[Pair]:
+    """The wanted pairs of one entry, in the order of its sources."""
+    sources = record.value.get("Sources", ())
+    for rule, source in zip(intentions_of(record.value), sources, strict=True):
+        if wanted(rule):
+            yield Pair(rule=rule, shown=_shown(record, source))
+
+
 def find_by_id(state: State, identity: str) -> Pair | None:
     """The intention that the older API made under this id."""
     for record in state.under(ENTRIES, f"{KIND}/"):
         if any(s.get("LegacyID") == identity for s in record.value.get("Sources", ())):
-            return next(pair for pair in _of_entry(record) if pair.shown.get("ID") == identity)
+            return next(pair for pair in of_entry(record) if pair.shown.get("ID") == identity)
     return None
 
 
 def find_pair(state: State, source: str, destination: str) -> Pair | None:
     """The intention between two names of this cluster, `*` meaning the wildcard itself."""
     record = state.get(ENTRIES, f"{KIND}/{destination}")
-    for pair in _of_entry(record) if record else ():
+    for pair in of_entry(record) if record else ():
         if pair.rule.source == ServiceName(name=source):
             return pair
     return None
@@ -90,28 +102,14 @@ def without_pair(entry: Record, source: str) -> dict[str, Any]:
     return entry.value | {"Sources": sources}
 
 
+def _of_entries(entries: Iterable[Record], wanted: Callable[[Intention], bool]) -> Iterator[Pair]:
+    return (pair for record in entries for pair in of_entry(record, wanted))
+
+
 def _entries_towards(state: State, destination: str) -> tuple[Record, ...]:
     """The destination's own entry and that of the wildcard."""
     keys = dict.fromkeys((f"{KIND}/{destination}", f"{KIND}/*"))
     return tuple(record for key in keys if (record := state.get(ENTRIES, key)))
-
-
-def _ordered(
-    entries: Iterable[Record], wanted: Callable[[Intention], bool] = lambda rule: True
-) -> tuple[Pair, ...]:
-    found = (pair for record in entries for pair in _of_entry(record, wanted))
-    by_rule = {id(pair.rule): pair for pair in found}
-    ordered = in_order(pair.rule for pair in by_rule.values())
-    return tuple(by_rule[id(rule)] for rule in ordered)
-
-
-def _of_entry(
-    record: Record, wanted: Callable[[Intention], bool] = lambda rule: True
-) -> Iterator[Pair]:
-    sources = record.value.get("Sources", ())
-    for rule, source in zip(intentions_of(record.value), sources, strict=True):
-        if wanted(rule):
-            yield Pair(rule=rule, shown=_shown(record, source))
 
 
 def _shown(record: Record, source: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from coordinator.store.history import Published, StoredSnapshot
 from coordinator.store.wanted import Wanted
 
 from .entry_index import following
+from .pair_index import PairIndex
 
 
 class Signer(Protocol):
@@ -161,7 +162,10 @@ class Services:
     entries: Index = field(init=False)
     #: The catalog of the wanted state, by who asks for what.
     catalog: CatalogIndex = field(init=False)
+    #: The intentions of the wanted state, in order.
+    pairs: PairIndex = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "entries", following(self.wanted))
         object.__setattr__(self, "catalog", catalog_index.following(self.wanted))
+        object.__setattr__(self, "pairs", PairIndex(self.wanted))

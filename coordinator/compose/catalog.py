@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster.catalog import Health, Instance, Kind, worst
 from cluster.names import ServiceName
+from coordinator.store.records import Record
 from coordinator.store.state import State
 from coordinator.store.tables import CHECKS, NODES, SERVICES
 
@@ -31,20 +32,32 @@ def instances(state: State) -> tuple[Instance, ...]:
 
     A status or a kind that nobody knows is taken for the careful one: critical, and not part of the mesh.
     """
-    healths = _healths(state)
     nodes = {key: record.value for key, record in state.table(NODES).items()}
-    found = (_instance(key, record.value, nodes, healths) for key, record in _services(state))
+    return _instances(state.table(SERVICES).values(), nodes, state.table(CHECKS).values())
+
+
+def some_instances(
+    state: State, services: Iterable[Record], checks: Iterable[Record]
+) -> tuple[Instance, ...]:
+    """As `instances`, of these records of services and of what is checked about them."""
+    nodes = {key: record.value for key, record in state.table(NODES).items()}
+    return _instances(services, nodes, checks)
+
+
+def _instances(
+    services: Iterable[Record], nodes: Mapping[str, Any], checks: Iterable[Record]
+) -> tuple[Instance, ...]:
+    healths = _healths(checks)
+    in_order = sorted(services, key=lambda record: record.key)
+    found = (_instance(record.key, record.value, nodes, healths) for record in in_order)
     return tuple(instance for instance in found if instance is not None)
 
 
-def _services(state: State) -> Iterable[tuple[str, Any]]:
-    return sorted(state.table(SERVICES).items(), key=lambda item: item[0])
-
-
-def _healths(state: State) -> _Healths:
+def _healths(checks: Iterable[Record]) -> _Healths:
     """Statuses by (node, service id); those of the node itself have an empty id."""
     healths: defaultdict[tuple[str, str], list[Health]] = defaultdict(list)
-    for key, record in state.table(CHECKS).items():
+    for record in checks:
+        key = record.key
         node = key.partition("/")[0]
         status = _HEALTH.get(record.value.get("Status", ""), Health.CRITICAL)
         healths[node, record.value.get("ServiceID", "")].append(status)
@@ -80,6 +93,12 @@ def _instance(
 def is_outside(service: Mapping[str, Any]) -> bool:
     """Whether the instance is one that makes the wildcard link cover its service; see `Catalog.linkable`."""
     return service["Service"] != CONSUL and not service.get("Kind") and not is_native(service)
+
+
+def linkable(state: State) -> tuple[str, ...]:
+    """As `Catalog.linkable`, for who needs no instance."""
+    values = (record.value for record in state.table(SERVICES).values())
+    return tuple(sorted({value["Service"] for value in values if is_outside(value)}))
 
 
 def connectable(state: State) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from coordinator.store.records import Record
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
-from .catalog import Catalog, instances
+from .catalog import Catalog, linkable
 
 KIND = GatewayKind.TERMINATING.value
 _DEFAULTS = "service-defaults/"
@@ -80,10 +80,8 @@ class Link:
 
 def gateway_services(state: State, catalog: Catalog | None = None) -> tuple[Link, ...]:
     """Every link of every gateway, by gateway and service; the `*` elements themselves are not there."""
-    known = Catalog(instances(state)) if catalog is None else catalog
-    kinds = dict.fromkeys(_destinations(state), "destination") | dict.fromkeys(
-        known.linkable, "service"
-    )
+    known = linkable(state) if catalog is None else catalog.linkable
+    kinds = dict.fromkeys(_destinations(state), "destination") | dict.fromkeys(known, "service")
     found = (link for record in _entries(state) for link in _links(record, kinds))
     return tuple(sorted(found, key=lambda link: (link.gateway, link.service)))
 
