@@ -39,6 +39,16 @@ class Call:
     speaker: Speaker
     asked: Asked = field(default_factory=Asked)
 
+    @classmethod
+    def of(cls, services: Services, request: Request) -> "Call":
+        """The call at this moment. Raises ApiError (403) for a token that there is not."""
+        speaker = services.access.speaker(request.scope)
+        return cls(services=services, request=request, state=services.wanted.state, speaker=speaker)
+
+    def again(self) -> "Call":
+        """The same call now: its token may have ended while it waited. Raises ApiError (403)."""
+        return Call.of(self.services, self.request)
+
     def path(self, name: str) -> str:
         """A part of the path."""
         return str(self.request.path_params[name])

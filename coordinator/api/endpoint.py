@@ -61,7 +61,7 @@ class Read:
         if self.tables:
             prefix = self.prefix(call) if self.prefix else ""
             await hold(call.services, call.request, self.tables, prefix, lambda: self._index(call))
-            call = _call(call.services, call.request)
+            call = call.again()
             check_needs(call, self.needs)  # a token may end while its query waits
         headers = self._headers(call)
         try:
@@ -103,11 +103,15 @@ class Do:
     answer: Callable[[Call], Awaitable[Any]]
     needs: Needs = unstated
     audited: bool = False  # a GET that makes something; other methods go into the audit log anyway
+    waits: bool = False  # long enough for rights to end meanwhile; `needs` is then asked for again
 
     async def respond(self, call: Call) -> Response:
         refuse_filter(call.query("filter"))
         check_needs(call, self.needs)
-        value = shown(call, self.needs, await self.answer(call))
+        answer = await self.answer(call)
+        if self.waits:
+            check_needs(call.again(), self.needs)
+        value = shown(call, self.needs, answer)
         check_asked(call, self.needs)
         return Response() if value is None else _response(value, call.request)
 
@@ -156,7 +160,7 @@ class Endpoint:
             raise ApiError(405, f"method {request.method} not allowed", allow)
         services: Services = request.app.state.services
         check_common(request.query_params, services.datacenter)
-        call = _call(services, request)
+        call = Call.of(services, request)
         AUTHOR.set(call.speaker.name if call.speaker is not EVERYBODY else caller(request.scope))
         if entry is None:
             return await method.respond(call)
@@ -169,15 +173,6 @@ class Endpoint:
 def at(path: str, **methods: Read | Do) -> Route:
     """The route of one path: `at("/v1/config", PUT=Do(answer=put_entry))`."""
     return Route(path, Endpoint(methods))
-
-
-def _call(services: Services, request: Request) -> Call:
-    return Call(
-        services=services,
-        request=request,
-        state=services.wanted.state,
-        speaker=services.access.speaker(request.scope),
-    )
 
 
 def _response(value: Any, request: Request, headers: dict[str, str] | None = None) -> Response:

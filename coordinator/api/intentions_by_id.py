@@ -9,7 +9,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from coordinator.acl.rights import intention_read, intention_write
+from coordinator.acl.rights import Right, intention_read, intention_write
 from coordinator.compose.policy import KIND
 from coordinator.entries.intention_pair import validate_pair
 from coordinator.store.tables import ENTRIES
@@ -40,12 +40,12 @@ async def _create(call: Call) -> dict[str, str]:
 
 
 def _get(call: Call) -> dict[str, Any]:
-    return _found(call, intention_read).shown
+    return _found(call).shown
 
 
 async def _update(call: Call) -> dict[str, str]:
     body = Fields(await read_object(call.request))
-    before = _found(call, intention_write).shown
+    before = _writable(call).shown
     pair = _pair(body, before)
     if pair["DestinationName"] != before["DestinationName"]:
         text = "cannot modify DestinationNS or DestinationName for an intention once it exists."
@@ -53,12 +53,15 @@ async def _update(call: Call) -> dict[str, str]:
     async with call.services.writes:
         _refuse_duplicate(call, pair, before["ID"])
         legacy = {"LegacyID": before["ID"], "LegacyCreateTime": before["CreatedAt"]}
-        await _write(call, pair, legacy | {"LegacyUpdateTime": _now(call)}, _place(call, before))
+        place = _place(call, before)
+        if place is None:
+            raise ApiError(404, "Intention not found")  # deleted since
+        await _write(call, pair, legacy | {"LegacyUpdateTime": _now(call)}, place)
     return {"ID": before["ID"]}
 
 
 async def _delete(call: Call) -> bool:
-    before = _found(call, intention_write).shown
+    before = _writable(call).shown
     async with call.services.writes:
         entry, place = entry_of(call, before["DestinationName"]), _place(call, before)
         if entry is not None and place is not None:
@@ -80,18 +83,36 @@ async def _write(
     await put_entry_locked(call.services, checked_entry(body))
 
 
-def _found(call: Call, right: Any) -> Pair:
-    """The intention in the path. Raises ApiError: 400 for what is no id, 403, 404."""
+def _known(call: Call) -> Pair | None:
+    """The intention in the path, if it is there. Raises ApiError (400) for what is no id."""
     try:
         identity = str(uuid.UUID(call.path("id")))
     except ValueError:
         raise ApiError(400, f"Invalid intention ID: {call.path('id')[:64]!r} is no UUID") from None
-    found = find_by_id(call.services.wanted.state, identity)
-    # who may not know of it is not told from who asks for nothing
-    call.require(right(found.shown["DestinationName"] if found else "*"))
+    return find_by_id(call.services.wanted.state, identity)
+
+
+def _destination(found: Pair | None) -> str:
+    """Who may not know of it is not told from who asks for nothing."""
+    return found.shown["DestinationName"] if found else "*"
+
+
+def _found(call: Call) -> Pair:
+    """The intention in the path. Raises ApiError (404)."""
+    found = _known(call)
     if found is None:
         raise ApiError(404, "Intention not found")
     return found
+
+
+def _writable(call: Call) -> Pair:
+    """The same for who may write it. Raises ApiError: 403, 404."""
+    call.require(intention_write(_destination(_known(call))))
+    return _found(call)
+
+
+def _read_right(call: Call) -> Right:
+    return intention_read(_destination(_known(call)))
 
 
 def _place(call: Call, before: dict[str, Any]) -> int | None:
@@ -142,7 +163,7 @@ ROUTES = (
     at("/v1/connect/intentions", GET=LIST, POST=Do(answer=_create, needs=in_answer)),
     at(
         "/v1/connect/intentions/{id}",
-        GET=Read(answer=_get, needs=in_answer, tables=(ENTRIES,), prefix=lambda _: KIND),
+        GET=Read(answer=_get, needs=_read_right, tables=(ENTRIES,), prefix=lambda _: KIND),
         PUT=Do(answer=_update, needs=in_answer),
         DELETE=Do(answer=_delete, needs=in_answer),
     ),

@@ -18,8 +18,8 @@ from coordinator.store.tables import KV
 
 from .answers import ApiError
 from .body import read_content
+from .call import Rights
 from .endpoint import Call, Do, Read, at
-from .needs import in_answer
 from .parameters import cas_index
 from .shapes import in_order
 
@@ -52,7 +52,6 @@ def _get(call: Call) -> Any:
     if _is_set(call, "recurse"):
         found = _readable(call, key)
         return [kv_shape(record) for record in found] if found else _nothing()
-    call.require(key_read(_key(call)))
     record = call.state.get(KV, key)
     if record is None:
         return _nothing()
@@ -121,6 +120,11 @@ def _key(call: Call) -> str:
     return call.path("key")
 
 
+def _read_rights(call: Call) -> Rights:
+    """Of many keys each is shown to those who may read it."""
+    return key_read(_key(call)) if _is_single(call) else ()
+
+
 def _write_right(call: Call) -> Right:
     return key_write(call.path("key"))
 
@@ -163,7 +167,7 @@ ROUTES = (
         "/v1/kv/{key:path}",
         GET=Read(
             answer=_get,
-            needs=in_answer,
+            needs=_read_rights,
             tables=(KV,),
             prefix=lambda call: call.path("key"),
             index=_index,

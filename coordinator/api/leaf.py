@@ -70,6 +70,11 @@ def _document(leaf: AgentLeaf) -> dict[str, Any]:
 ROUTES = (
     at(
         "/v1/agent/connect/ca/leaf/{service}",
-        GET=Do(answer=_leaf, needs=lambda call: service_write(call.path("service")), audited=True),
+        GET=Do(
+            answer=_leaf,
+            needs=lambda call: service_write(call.path("service")),
+            audited=True,
+            waits=True,
+        ),
     ),
 )

@@ -6,6 +6,7 @@ there.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,13 +25,14 @@ QUIET_SECONDS = 15.0
 
 
 class EventStream(Response):
-    """Sends events until the client goes, or for so many seconds."""
+    """Sends events until the client goes or may hear no more, or for so many seconds."""
 
-    def __init__(self, monitor: Monitor, seconds: float) -> None:
+    def __init__(self, monitor: Monitor, seconds: float, may_hear: Callable[[], bool]) -> None:
         super().__init__(media_type="application/x-ndjson")
         del self.headers["content-length"]
         self._monitor = monitor
         self._seconds = seconds
+        self._may_hear = may_hear
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
@@ -40,17 +42,18 @@ class EventStream(Response):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
                 with trio.move_on_after(self._seconds):
-                    await _pass_on(listener, partial(_send, send))
+                    await _pass_on(listener, partial(_send, send), self._may_hear)
                 await _send(send, b"", more=False)
                 nursery.cancel_scope.cancel()
 
 
-async def _pass_on(listener: Listener, write: Any) -> None:
-    while True:
+async def _pass_on(listener: Listener, write: Any, may_hear: Callable[[], bool]) -> None:
+    line = b""
+    while may_hear():
+        await write(line + b"\n")
         line = b""
         with trio.move_on_after(QUIET_SECONDS):
             line = msgspec.json.encode(await listener.take())
-        await write(line + b"\n")
 
 
 async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
@@ -65,7 +68,17 @@ async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
 
 async def _monitor(call: Call) -> Response:
     await trio.lowlevel.checkpoint()
-    return EventStream(call.services.monitor, _seconds(call.query("seconds")))
+    return EventStream(
+        call.services.monitor, _seconds(call.query("seconds")), partial(_may_hear, call)
+    )
+
+
+def _may_hear(call: Call) -> bool:
+    """Whether the token is still there, and what it takes still its own."""
+    try:
+        return call.again().may(operator_read)
+    except ApiError:
+        return False
 
 
 def _seconds(text: str) -> float:
