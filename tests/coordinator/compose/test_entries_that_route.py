@@ -5,7 +5,13 @@ import pytest
 from coordinator.compose import compose
 from coordinator.entries.entry import check_entry
 
-COMPOSED = ("terminating-gateway", "service-intentions", "service-defaults", "proxy-defaults")
+COMPOSED = (
+    "terminating-gateway",
+    "service-intentions",
+    "service-defaults",
+    "proxy-defaults",
+    "jwt-provider",
+)
 ENTRIES = (
     {
         "Kind": "service-resolver",
@@ -19,11 +25,6 @@ ENTRIES = (
         "Kind": "ingress-gateway",
         "Name": "front",
         "Listeners": [{"Port": 80, "Services": [{"Name": "db"}]}],
-    },
-    {
-        "Kind": "jwt-provider",
-        "Name": "okta",
-        "JSONWebKeySet": {"Local": {"Filename": "/jwks.json"}},
     },
     {"Kind": "mesh", "TLS": {"Incoming": {"TLSMinVersion": "TLSv1_3"}}},
     {
