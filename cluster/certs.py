@@ -13,6 +13,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     """One identity's certificate and private key, both PEM. Never leaves the host that made the key.
 
     `chain_pem` is the leaf followed by the intermediates needed to reach a root; times are unix seconds.
+    `dns_names` are those that the certificate holds beside its URI.
     """
 
     uri: str
@@ -20,6 +21,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     key_pem: bytes
     not_before: float
     not_after: float
+    dns_names: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:

@@ -3,6 +3,8 @@
 Belongs here: making a key and a CSR. Never here: signing (`coordinator.ca`), or keeping a key on disk.
 """
 
+from collections.abc import Iterable
+
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -20,12 +22,17 @@ def new_key_pem() -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def csr_pem(key_pem: bytes, uri: str) -> bytes:
-    """A request for `uri` signed with the key: no subject, one URI SAN, as Consul's agents send it."""
+def csr_pem(key_pem: bytes, uri: str, dns_names: Iterable[str] = ()) -> bytes:
+    """A request for `uri` signed with the key: no subject, one URI SAN, as Consul's agents send it.
+
+    `dns_names` are asked for besides.
+    """
     key = load_pem_private_key(key_pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError("a leaf's key is an elliptic curve key")
-    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+    names = x509.SubjectAlternativeName(
+        [x509.UniformResourceIdentifier(uri), *(x509.DNSName(name) for name in dns_names)]
+    )
     request = x509.CertificateSigningRequestBuilder(x509.Name([]))
     return (
         request.add_extension(names, critical=True).sign(key, SHA256()).public_bytes(Encoding.PEM)

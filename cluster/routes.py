@@ -39,14 +39,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, order=True):
         return f"{host}:{self.port}"
 
 
-class Listener(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """Where one gateway listens on one node; an empty address is every address of the host."""
+class Listener(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """Where one gateway listens on one node; an empty address is every address of the host.
+
+    Unless `server_may_speak_first`, a connection need not be accepted before its client has said something.
+    """
 
     node: str
     gateway: str
     kind: GatewayKind
     address: str
     port: int
+    server_may_speak_first: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address or "*"

@@ -19,6 +19,7 @@ from cluster.certs import TrustBundle
 from cluster.codec import MAX_BYTES, decode, encode
 from cluster.errors import Problem, SnapshotRejected, WireError
 from cluster.http.providers import JwtProvider
+from cluster.ingress.routes import IngressGateway
 from cluster.intentions import Intention
 from cluster.names import WILDCARD, ServiceName
 from cluster.routes import Endpoint, Listener, MeshRoute, TerminatingGateway
@@ -67,6 +68,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[Listener, ...] = ()
     terminating: tuple[TerminatingGateway, ...] = ()
     mesh: tuple[MeshRoute, ...] = ()
+    ingress: tuple[IngressGateway, ...] = ()
     endpoints: tuple[EndpointSet, ...] = ()
     policy: Policy = Policy()
 
@@ -221,6 +223,25 @@ def _reference_problems(snapshot: Snapshot) -> Iterator[Problem]:
                 message=f"{mesh_route.server_name} refers to endpoints {mesh_route.endpoints!r}, "
                 "which are not there",
             )
+    for front in snapshot.ingress:
+        for name in _sets_of(front):
+            if name not in sets:
+                yield Problem(
+                    path=f"ingress.{front.name}",
+                    message=f"it refers to endpoints {name!r}, which are not there",
+                )
+
+
+def _sets_of(gateway: IngressGateway) -> frozenset[str]:
+    """The endpoint sets that the targets of an ingress gateway refer to."""
+    return frozenset(
+        name
+        for listener in gateway.listeners
+        for service in listener.services
+        for target in service.targets
+        for name in (target.endpoints, target.plaintext)
+        if name
+    )
 
 
 def _name_problems(snapshot: Snapshot) -> Iterator[Problem]:
@@ -229,6 +250,10 @@ def _name_problems(snapshot: Snapshot) -> Iterator[Problem]:
         yield from _repeated(f"terminating.{gateway.name}", names)
     yield from _repeated("mesh", Counter(route.server_name for route in snapshot.mesh))
     yield from _repeated("terminating", Counter(g.name for g in snapshot.terminating))
+    yield from _repeated("ingress", Counter(g.name for g in snapshot.ingress))
+    for front in snapshot.ingress:
+        ports = Counter(str(listener.port) for listener in front.listeners)
+        yield from _repeated(f"ingress.{front.name}", ports)
     yield from _repeated("endpoints", Counter(s.name for s in snapshot.endpoints))
 
 

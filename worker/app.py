@@ -23,7 +23,7 @@ from worker import connection, descriptors
 from worker.control import Control
 from worker.current import Current
 from worker.dial import Dialer
-from worker.gateways import mesh, terminating
+from worker.gateways import ingress, mesh, terminating
 from worker.gateways.inbound import World
 from worker.listeners import Listeners, OpenGate
 from worker.live import Live
@@ -34,7 +34,7 @@ from worker.telemetry.metrics import HELLO_BUCKETS, LIFE_BUCKETS, SETUP_BUCKETS,
 from worker.view.compile import Workshop
 from worker.view.contexts import ServerContexts
 from worker.view.leads import KeptDirectories
-from worker.view.view import GatewayView, MeshView, View
+from worker.view.view import GatewayView, IngressView, MeshView, View
 
 log = structlog.get_logger()
 
@@ -171,6 +171,8 @@ def entrance_of(gateway: GatewayView, *, express: bool) -> connection.Entrance:
             take_in=mesh.take_in,
             led=mesh.led,
         )
+    if isinstance(gateway, IngressView):
+        return entrance(serve=partial(ingress.serve, view=gateway))
     return entrance(
         serve=partial(terminating.serve, view=gateway),
         serve_at_once=partial(terminating.serve_at_once, view=gateway) if express else None,

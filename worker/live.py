@@ -41,6 +41,7 @@ class Entry:
         "_cancel",
         "_counted_down",
         "_counted_up",
+        "caller",
         "denied",
         "ended_by",
         "endpoint",
@@ -68,6 +69,8 @@ class Entry:
         self.started = started
         self.state = "hello"
         self.server_name = ""
+        #: Who calls in the mesh's eyes, where that is known before anybody decides: a gateway itself.
+        self.caller: ServiceName | None = None
         self.service: ServiceName | None = None
         self.permit: Permit | None = None
         self.denied: Denied | None = None
@@ -147,7 +150,7 @@ class Entry:
     def describe(self, now: float) -> dict[str, Any]:
         """The entry as `lockgate connections list` shows it."""
         answer = self.permit or self.denied
-        source = answer.source if answer else None
+        source = answer.source if answer else self.caller
         return {
             "gateway": self.gateway,
             "kind": self.kind,

@@ -24,6 +24,9 @@ TABLES = (NODES, SERVICES, CHECKS)
 #: The service of Consul's own servers, which no wildcard links.
 CONSUL = "consul"
 
+#: In the `Meta` of an instance outside the mesh: "true" has ingress gateways dial it without TLS.
+PLAINTEXT = "lockgate-plaintext"
+
 _Healths = Mapping[tuple[str, str], list[Health]]
 
 
@@ -154,6 +157,10 @@ class Catalog:
     def plain(self, service: str) -> tuple[Instance, ...]:
         """Instances of typical kind that are not connect-native: what a terminating gateway dials."""
         return tuple(self._outside.get(service, ()))
+
+    def plaintext(self, service: str) -> tuple[Instance, ...]:
+        """Those of them that ingress gateways may dial as they are: their registrations say so."""
+        return tuple(one for one in self.plain(service) if one.meta.get(PLAINTEXT) == "true")
 
     def connect(self, service: str, gateways: Iterable[str] = ()) -> tuple[Instance, ...]:
         """What a caller in the mesh dials to reach `service`, which is linked to these gateways."""

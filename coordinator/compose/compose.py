@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.errors import Problem, SnapshotRejected
+from cluster.ingress import IngressGateway
 from cluster.routes import Listener
-from cluster.snapshot import Policy, Snapshot, Trust, problems
+from cluster.snapshot import EndpointSet, Policy, Snapshot, Trust, problems
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
 from .catalog import TABLES as CATALOG_TABLES
 from .catalog import Catalog, instances
-from .linking import gateway_services
+from .ingress import ingress
+from .linking import gateway_services, gateways_by_service
 from .listeners import listeners
 from .policy import KIND as _INTENTION_KIND
 from .policy import policy
@@ -77,6 +79,8 @@ class _Served:
 
     listeners: tuple[Listener, ...]
     routes: Routes
+    ingress: tuple[IngressGateway, ...]
+    endpoints: tuple[EndpointSet, ...]
     problems: tuple[Problem, ...]
 
 
@@ -91,9 +95,17 @@ def _age_of_others(state: State) -> tuple[int, int]:
 
 
 def _served(state: State, catalog: Catalog, trust: Trust) -> _Served:
-    listening, unheard = listeners(state)
-    found = routes(state, catalog, gateway_services(state, catalog), trust)
-    return _Served(listeners=listening, routes=found, problems=(*unheard, *found.problems))
+    links = gateway_services(state, catalog)
+    found = routes(state, catalog, links, trust)
+    front = ingress(state, catalog, gateways_by_service(links), found.endpoints, trust)
+    listening, unheard = listeners(state, front.gateways)
+    return _Served(
+        listeners=listening,
+        routes=found,
+        ingress=front.gateways,
+        endpoints=tuple(sorted((*found.endpoints, *front.endpoints), key=lambda one: one.name)),
+        problems=tuple(dict.fromkeys((*unheard, *found.problems, *front.problems))),
+    )
 
 
 def _composed(served: _Served, rules: Policy, trust: Trust) -> Composed:
@@ -102,7 +114,8 @@ def _composed(served: _Served, rules: Policy, trust: Trust) -> Composed:
         listeners=served.listeners,
         terminating=served.routes.terminating,
         mesh=served.routes.mesh,
-        endpoints=served.routes.endpoints,
+        ingress=served.ingress,
+        endpoints=served.endpoints,
         policy=rules,
     )
     if found := problems(snapshot):

@@ -69,14 +69,22 @@ def ingress_links(state: State) -> tuple[IngressLink, ...]:
 def links_of(record: Record, covered: Callable[[str], Iterable[str]]) -> Iterator[IngressLink]:
     """The links of one gateway; `covered` gives the services that a wildcard covers, by protocol."""
     for listener in record.value.get("Listeners") or ():
-        elements = {element["Name"]: element for element in listener.get("Services") or ()}
-        every = elements.pop(WILDCARD, None)
-        for name, element in elements.items():
-            yield _link(record, listener, name, element)
-        if every is not None:
-            for name in covered(_protocol(listener)):
-                if name not in elements:
-                    yield _link(record, listener, name, every, from_wildcard=True)
+        for name, element, from_wildcard in exposed(listener, covered):
+            yield _link(record, listener, name, element, from_wildcard=from_wildcard)
+
+
+def exposed(
+    listener: Mapping[str, Any], covered: Callable[[str], Iterable[str]]
+) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    """The services of one listener, the element that each has, and whether that is the wildcard's."""
+    elements = {element["Name"]: element for element in listener.get("Services") or ()}
+    every = elements.pop(WILDCARD, None)
+    for name, element in elements.items():
+        yield name, element, False
+    if every is not None:
+        for name in covered(_protocol(listener)):
+            if name not in elements:
+                yield name, every, True
 
 
 class _Covered:
@@ -101,7 +109,7 @@ def _link(
     service: str,
     element: Mapping[str, Any],
     *,
-    from_wildcard: bool = False,
+    from_wildcard: bool,
 ) -> IngressLink:
     return IngressLink(
         gateway=record.value["Name"],

@@ -3,21 +3,22 @@
 Belongs here: the address and port of a registration, the bind options of its `Proxy.Config`, and which of two
 that want one place has it: the one registered first. Never here: sockets.
 
-Only mesh and terminating gateways: an ingress gateway's listeners come from its configuration entry.
+An ingress gateway listens on the ports of its configuration entry, at each address of its registration.
 Source: Consul, "Gateway options" of the Envoy proxy configuration.
 """
 
 import ipaddress
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from cluster.errors import Problem
+from cluster.ingress import IngressGateway, IngressListener
 from cluster.routes import GatewayKind, Listener
 from cluster.snapshot import clash
 from coordinator.store.state import State
 from coordinator.store.tables import SERVICES
 
-_KINDS = {kind.value: kind for kind in (GatewayKind.MESH, GatewayKind.TERMINATING)}
+_KINDS = {kind.value: kind for kind in GatewayKind}
 _TAGGED = ("envoy_gateway_bind_tagged_addresses", "envoy_mesh_gateway_bind_tagged_addresses")
 _EXTRA = ("envoy_gateway_bind_addresses", "envoy_mesh_gateway_bind_addresses")
 _NO_DEFAULT = ("envoy_gateway_no_default_bind", "envoy_mesh_gateway_no_default_bind")
@@ -25,20 +26,31 @@ _NO_DEFAULT = ("envoy_gateway_no_default_bind", "envoy_mesh_gateway_no_default_b
 _Place = tuple[Any, Any]
 
 
-def listeners(state: State) -> tuple[tuple[Listener, ...], tuple[Problem, ...]]:
+class _Wanted(NamedTuple):
+    """One listener that is asked for, sensibly or not."""
+
+    address: Any
+    port: Any
+    server_may_speak_first: bool
+
+
+def listeners(
+    state: State, ingress: Iterable[IngressGateway] = ()
+) -> tuple[tuple[Listener, ...], tuple[Problem, ...]]:
     """All listeners, in order, and why some registrations cannot be listened for.
 
     A registration that is wrong costs its own listener, never anybody else's update.
     """
     found: list[Listener] = []
     problems: list[Problem] = []
+    ports = {gateway.name: gateway.listeners for gateway in ingress}
     gateways = (
         (record.create_index, key, record.value)
         for key, record in state.table(SERVICES).items()
         if record.value.get("Kind", "") in _KINDS
     )
     for _, key, value in sorted(gateways, key=lambda one: one[:2]):  # first come, first served
-        _collect(key, value, found, problems)
+        _collect(key, value, _wanted(value, ports), found, problems)
     kept, losers = _without_clashes(found)
     return tuple(sorted(kept)), (*problems, *losers)
 
@@ -59,16 +71,36 @@ def _without_clashes(found: list[Listener]) -> tuple[list[Listener], list[Proble
     return kept, problems
 
 
+def _wanted(
+    value: Mapping[str, Any], ports: Mapping[str, Iterable[IngressListener]]
+) -> tuple[_Wanted, ...]:
+    """The places of one gateway; `ports` are the listeners of ingress gateways."""
+    places = tuple(dict.fromkeys(_places(value)))
+    if value["Kind"] == GatewayKind.INGRESS:
+        addresses = dict.fromkeys(address for address, _ in places)
+        return tuple(
+            _Wanted(*place, one.server_may_speak_first)
+            for one in ports.get(value["Service"], ())
+            for place in _without_covered(tuple((address, one.port) for address in addresses))
+        )
+    return tuple(_Wanted(*place, False) for place in _without_covered(places))
+
+
 def _collect(
-    key: str, value: Mapping[str, Any], found: list[Listener], problems: list[Problem]
+    key: str,
+    value: Mapping[str, Any],
+    wanted: Iterable[_Wanted],
+    found: list[Listener],
+    problems: list[Problem],
 ) -> None:
-    for address, port in _without_covered(tuple(dict.fromkeys(_places(value)))):
+    for address, port, server_may_speak_first in wanted:
         listener = Listener(
             node=key.partition("/")[0],
             gateway=value["Service"],
             kind=_KINDS[value["Kind"]],
             address=address if isinstance(address, str) else "",
             port=port if isinstance(port, int) else 0,
+            server_may_speak_first=server_may_speak_first,
         )
         if wrong := _wrong(address, port):
             message = f"{listener.kind} {listener.gateway!r} on node {listener.node!r} {wrong}"

@@ -117,11 +117,16 @@ def _protocol(state: State, service: str) -> str:
 def _sets(*groups: tuple[str, Mapping[str, Iterable[Instance]]]) -> tuple[EndpointSet, ...]:
     """`prefix:service` for each service of each group. Every name is made once, so all are different."""
     made = (
-        EndpointSet(name=f"{prefix}:{service}", endpoints=tuple(sorted(_endpoints(found))))
+        endpoint_set(f"{prefix}:{service}", found)
         for prefix, by_service in groups
         for service, found in by_service.items()
     )
-    return tuple(sorted(made, key=lambda endpoint_set: endpoint_set.name))
+    return tuple(sorted(made, key=lambda one: one.name))
+
+
+def endpoint_set(name: str, found: Iterable[Instance]) -> EndpointSet:
+    """The set of these instances, in order."""
+    return EndpointSet(name=name, endpoints=tuple(sorted(_endpoints(found))))
 
 
 def _endpoints(found: Iterable[Instance]) -> Iterator[Any]:

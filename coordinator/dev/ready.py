@@ -11,7 +11,7 @@ import msgspec
 import trio
 
 from cluster.errors import LockgateError
-from coordinator.dev.wanted import GATEWAY_KINDS, Request
+from coordinator.dev.wanted import GATEWAY_KINDS, INGRESS, Request
 
 _POLL_SECONDS = 0.05
 
@@ -81,17 +81,23 @@ async def wait_for_node(client: httpx.AsyncClient, node: str) -> dict[str, Any]:
 
 
 async def gateways_of(client: httpx.AsyncClient, node: str) -> list[Gateway]:
-    """What listens on the node, as the catalog has it."""
+    """What listens on the node, as the catalog and the entries of ingress gateways have it."""
     found = (await _ask(client, "GET", f"/v1/catalog/node-services/{node}")).json() or {}
     return [
-        Gateway(
-            gateway=service["Service"],
-            kind=service["Kind"],
-            address=f"{service.get('Address') or found['Node']['Address']}:{service['Port']}",
-        )
+        Gateway(gateway=service["Service"], kind=service["Kind"], address=f"{address}:{port}")
         for service in found.get("Services") or ()
         if service.get("Kind") in GATEWAY_KINDS
+        for address in [service.get("Address") or found["Node"]["Address"]]
+        for port in await _ports(client, service)
     ]
+
+
+async def _ports(client: httpx.AsyncClient, service: dict[str, Any]) -> list[int]:
+    if service["Kind"] != INGRESS:
+        return [service["Port"]]
+    answer = await _ask(client, "GET", f"/v1/config/{INGRESS}/{service['Service']}")
+    listeners = answer.json().get("Listeners") or () if answer.is_success else ()
+    return [listener["Port"] for listener in listeners]
 
 
 def _serves(node: dict[str, Any], generation: int) -> bool:

@@ -3,7 +3,8 @@
 Belongs here: which registrations and entries are written, in which order. Never here: writing them.
 
 A gateway that only a configuration entry names is registered on this node, on a free port of loopback; so
-the shortest file that shows something is one entry.
+the shortest file that shows something is one entry. A listener of an ingress gateway that names no port gets
+a free one, too.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,9 +12,11 @@ from typing import Any
 
 import msgspec
 
+from cluster.routes import GatewayKind
 from coordinator.entries.load import EntryItem, Item, RegistrationItem, ServiceItem
 
-GATEWAY_KINDS = ("mesh-gateway", "terminating-gateway")  # an ingress gateway does not serve yet
+INGRESS = GatewayKind.INGRESS.value
+GATEWAY_KINDS = tuple(kind.value for kind in GatewayKind)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +34,9 @@ def requests(items: Iterable[Item], node: str, find_port: Callable[[], int]) -> 
     registrations += _missing(items, registrations, node, find_port)
     entries = [
         Request(
-            path="/v1/config", body=item.entry.body, what=f"{item.entry.kind}/{item.entry.name}"
+            path="/v1/config",
+            body=_with_ports(item.entry.body, find_port),
+            what=f"{item.entry.kind}/{item.entry.name}",
         )
         for item in items
         if isinstance(item, EntryItem)
@@ -40,6 +45,16 @@ def requests(items: Iterable[Item], node: str, find_port: Callable[[], int]) -> 
         Request(path="/v1/catalog/register", body=body, what=_name(body)) for body in registrations
     ]
     return (*writes, *entries)
+
+
+def _with_ports(entry: dict[str, Any], find_port: Callable[[], int]) -> dict[str, Any]:
+    if entry.get("Kind") != INGRESS:
+        return entry
+    listeners = [
+        one if one.get("Port") else {**one, "Port": find_port()}
+        for one in entry.get("Listeners") or ()
+    ]
+    return {**entry, "Listeners": listeners}
 
 
 def _given(items: Iterable[Item], node: str) -> Iterator[dict[str, Any]]:

@@ -8,13 +8,22 @@ from collections.abc import Iterator
 
 from .header_modifiers import HEADERS
 from .host_names import host_fault
-from .ingress_sds import SDS, gateway_sds_rules, listener_sds_rules, sds_doubts, service_sds_rules
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced
+from .ingress_sds import gateway_sds_rules, listener_sds_rules, sds_doubts, service_sds_rules
+from .ingress_tls import SERVICE_TLS, TLS, files_rules, service_files_rules, speaks_tls
+from .kind import (
+    Body,
+    Kind,
+    entry_shape,
+    meta_rules,
+    name_rules,
+    unenforced,
+    unenforced_fields,
+)
 from .proxy_fields import PROTOCOLS
 from .report import Finding
-from .scalars import Flag, Tenancy, Text, Whole
+from .scalars import Tenancy, Text, Whole
 from .schema import Field, ListOf, Object, TableOf
-from .tls_parameters import TLS_PARAMETERS, tls_rules
+from .tls_parameters import tls_rules
 from .upstream_config import PASSIVE_HEALTH_CHECK
 
 _UINT32 = Whole(0, 2**32 - 1)
@@ -26,14 +35,19 @@ LIMITS = (
     Field(name="PassiveHealthCheck", shape=PASSIVE_HEALTH_CHECK),
 )
 
-TLS = Object(Field(name="Enabled", shape=Flag()), Field(name="SDS", shape=SDS), *TLS_PARAMETERS)
+_UNENFORCED = {
+    "MaxConnections": "limits",
+    "MaxPendingRequests": "limits",
+    "MaxConcurrentRequests": "limits",
+    "PassiveHealthCheck": "passive health checks",
+}
 
 SERVICE = Object(
     Field(name="Name", shape=Text()),
     Field(name="Namespace", shape=Tenancy("namespace")),
     Field(name="Partition", shape=Tenancy("partition")),
     Field(name="Hosts", shape=ListOf(Text())),
-    Field(name="TLS", shape=Object(Field(name="SDS", shape=SDS))),
+    Field(name="TLS", shape=SERVICE_TLS),
     *HEADERS,
     *LIMITS,
     Field(name="Meta", shape=TableOf()),
@@ -66,6 +80,7 @@ def _rules(body: Body) -> Iterator[Finding]:
     yield from name_rules(body)
     gateway_tls = body.get("TLS", {})
     yield from tls_rules(gateway_tls, "TLS")
+    yield from files_rules(gateway_tls, "TLS")
     yield from gateway_sds_rules(gateway_tls, "TLS")
     first: dict[int, int] = {}
     for index, listener in enumerate(body["Listeners"]):
@@ -87,17 +102,23 @@ def _listener_rules(listener: Body, gateway_tls: Body, path: str) -> Iterator[Fi
         yield Finding(f"{path}.Protocol", message)
     if not services:
         yield Finding(f"{path}.Services", f"no service declared for the {where}")
-    if protocol == "tcp" and len(services) > 1:
+    is_bare = protocol == "tcp" and not speaks_tls(listener, gateway_tls)
+    if is_bare and len(services) > 1:
         message = f"multiple services per listener are only supported for L7 protocols ({where})"
-        yield Finding(f"{path}.Services", message)
+        yield Finding(f"{path}.Services", f"{message}, or with TLS")
     tls = listener.get("TLS", {})
     yield from tls_rules(tls, f"{path}.TLS")
+    yield from files_rules(tls, f"{path}.TLS")
     yield from listener_sds_rules(tls, gateway_tls, f"{path}.TLS", where)
     yield from _services_rules(services, f"{path}.Services", where)
     for index, service in enumerate(services):
         place = f"{path}.Services[{index}]"
         if protocol == "tcp":
             yield from _tcp_rules(service, place)
+        if is_bare and service.get("Hosts"):
+            message = "associating hosts to a service is not supported for the tcp protocol"
+            yield Finding(f"{place}.Hosts", f"{message} without TLS")
+        yield from service_files_rules(service, place)
         yield from _hosts_rules(service, bool(gateway_tls.get("Enabled")), place)
         yield from service_sds_rules(service, tls, gateway_tls, place)
 
@@ -128,9 +149,6 @@ def _tcp_rules(service: Body, path: str) -> Iterator[Finding]:
             yield Finding(f"{path}.{name}", f"{what} are only valid for http, http2, grpc")
     if service.get("Name") == "*":
         yield Finding(f"{path}.Name", "a wildcard service name is only valid for protocol http")
-    if service.get("Hosts"):
-        message = "associating hosts to a service is not supported for the tcp protocol"
-        yield Finding(f"{path}.Hosts", message)
 
 
 def _hosts_rules(service: Body, tls_enabled: bool, path: str) -> Iterator[Finding]:
@@ -147,7 +165,13 @@ def _hosts_rules(service: Body, tls_enabled: bool, path: str) -> Iterator[Findin
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
-    yield unenforced("ingress gateways")
+    yield from unenforced_fields(body.get("Defaults", {}), _UNENFORCED, "Defaults")
+    for index, listener in enumerate(body.get("Listeners", [])):
+        path = f"Listeners[{index}]"
+        if listener.get("Protocol", "tcp") != "tcp":
+            yield unenforced("HTTP, the listener is not served", f"{path}.Protocol")
+        for number, service in enumerate(listener.get("Services", [])):
+            yield from unenforced_fields(service, _UNENFORCED, f"{path}.Services[{number}]")
     yield from sds_doubts(body)
 
 

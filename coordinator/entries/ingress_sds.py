@@ -56,9 +56,9 @@ def service_sds_rules(service: Body, listener: Body, gateway: Body, path: str) -
 
 
 def sds_doubts(body: Body) -> Iterator[Finding]:
-    """Every place that names a secret server."""
+    """Every place that names a secret server, and no files instead."""
     for path, tls in _places(body):
-        if tls.get("SDS"):
+        if tls.get("SDS") and not tls.get("CertFile"):
             yield unenforced("certificates from an SDS server", f"{path}TLS.SDS")
 
 

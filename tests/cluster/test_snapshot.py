@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cluster.bus import BusLimits
 from cluster.certs import Root, TrustBundle
 from cluster.errors import SnapshotRejected
+from cluster.ingress import IngressGateway, IngressListener, IngressService, IngressTarget
 from cluster.intentions import Action, Intention
 from cluster.messages import Offer, pack
 from cluster.names import ServiceName
@@ -134,6 +135,25 @@ def test_a_changed_manifest_is_rejected():
     told = _rejection(changed, ENCODED.digest)
     assert "the digest is" in told
     assert "mesh: the bytes do not have" in told
+
+
+def test_an_ingress_gateway_refers_to_what_is_there_and_has_each_port_once():
+    target = IngressTarget(
+        service=ServiceName(name="db"),
+        datacenter="dc1",
+        server_name="db.sni",
+        endpoints="connect:db",
+        plaintext="service:db",
+    )
+    service = IngressService(service=ServiceName(name="db"), targets=(target,))
+    listener = IngressListener(port=1, protocol="tcp", services=(service,))
+    front = IngressGateway(name="front", listeners=(listener, listener))
+    found = problems(msgspec.structs.replace(WHOLE, ingress=(front, front)))
+    assert {str(one) for one in found} == {
+        "ingress.front: it refers to endpoints 'connect:db', which are not there",
+        "ingress: 'front' is there 2 times",
+        "ingress.front: '1' is there 2 times",
+    }
 
 
 def test_a_missing_section_is_rejected():

@@ -18,7 +18,7 @@ class Authority:
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         self.certificate = self.issue(self.name, self.key.public_key(), now, now + 1e8, ca=True)
 
-    def issue(self, subject, public_key, not_before, not_after, *, ca=False, uri=""):
+    def issue(self, subject, public_key, not_before, not_after, *, ca=False, uri="", dns_names=()):
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -30,7 +30,8 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if uri:
-            names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+            named = [x509.UniformResourceIdentifier(uri), *map(x509.DNSName, dns_names)]
+            names = x509.SubjectAlternativeName(named)
             builder = builder.add_extension(names, critical=True)
         return builder.sign(self.key, SHA256())
 
@@ -38,7 +39,14 @@ class Authority:
         request = x509.load_pem_x509_csr(csr_pem)
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
-        leaf = self.issue(x509.Name([]), request.public_key(), now - 60, now - 60 + life, uri=uri)
+        leaf = self.issue(
+            x509.Name([]),
+            request.public_key(),
+            now - 60,
+            now - 60 + life,
+            uri=uri,
+            dns_names=names.get_values_for_type(x509.DNSName),
+        )
         return leaf.public_bytes(Encoding.PEM)
 
     def cross_sign(self, other):

@@ -153,7 +153,9 @@ def files(ca="", cert="", key="", server_name=""):
     )
 
 
-def snapshot(bundle, listeners, *linked, rules=(), mesh=(), default_allow=False):
+def snapshot(
+    bundle, listeners, *linked, rules=(), mesh=(), default_allow=False, ingress=(), sets=()
+):
     """What a coordinator would compose."""
     return Snapshot(
         trust=Trust(datacenter="dc1", bundle=bundle),
@@ -162,9 +164,13 @@ def snapshot(bundle, listeners, *linked, rules=(), mesh=(), default_allow=False)
             TerminatingGateway(name="egress", routes=tuple(service.route for service in linked)),
         ),
         mesh=tuple(service.mesh_route for service in mesh),
-        endpoints=tuple(
-            EndpointSet(name=service.name, endpoints=service.endpoints)
-            for service in (*linked, *mesh)
+        ingress=tuple(ingress),
+        endpoints=(
+            *(
+                EndpointSet(name=service.name, endpoints=service.endpoints)
+                for service in (*linked, *mesh)
+            ),
+            *(EndpointSet(name=name, endpoints=found) for name, found in dict(sets).items()),
         ),
         policy=Policy(default_allow=default_allow, intentions=tuple(rules)),
     )
@@ -192,12 +198,13 @@ class Rig:
         self.drained = []
         self.slots = {}
 
-    def listen(self, port=0):
+    def listen(self, port=0, server_may_speak_first=False):
         """Hand the worker a listening socket; its port.
 
         With an engine that needs no task for what is common, hellos come with the accept, as in a node.
         """
-        defer = 1 if self.world.launcher is not None else 0
+        early = self.world.launcher is not None and not server_may_speak_first
+        defer = 1 if early else 0
         sock = listening_socket("127.0.0.1", port, defer_accept_seconds=defer)
         port = sock.getsockname()[1]
         slot = Slot(address="127.0.0.1", port=port, index=0)

@@ -61,6 +61,14 @@ def listening_socket(
     return sock
 
 
+def defer_accept(sock: socket.socket, seconds: int) -> None:
+    """Let connections of a listening socket be accepted when their first bytes are there, or after `seconds`.
+
+    0 is at once, which is what a protocol needs whose server speaks first.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, seconds)
+
+
 #: What is set on every socket that we connect from or listen on, as (level, option, value): never hold
 #: small segments back for more (RFC 896), as we pass on what others composed.
 STREAM_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
@@ -140,5 +148,5 @@ def _prepare_listener(sock: socket.socket, *, reuse_port: bool, defer_accept_sec
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if defer_accept_seconds:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, defer_accept_seconds)
+        defer_accept(sock, defer_accept_seconds)
     _set(sock, STREAM_OPTIONS)

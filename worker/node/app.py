@@ -88,9 +88,7 @@ class Node:
         config = self._config
         self._changes = Changes()
         self._fleet = Fleet(size=config.workers, changes=self._changes, clock=trio.current_time)
-        self._table = SocketTable(
-            partial(listening_socket, defer_accept_seconds=DEFER_ACCEPT_SECONDS)
-        )
+        self._table = SocketTable(listening_socket, defer_seconds=DEFER_ACCEPT_SECONDS)
         self._ring = KeyRing(
             LeafStore(config.state_dir / "leaves"),
             lambda csr_pem, renewal: self._link.signing.sign(csr_pem, renewal),

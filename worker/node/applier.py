@@ -16,13 +16,13 @@ import structlog
 import trio
 
 from cluster.errors import Problem
-from cluster.identity import ServiceId
-from cluster.routes import GatewayKind, Listener
-from cluster.snapshot import Snapshot, SnapshotId, linked_services
+from cluster.routes import Listener
+from cluster.snapshot import SnapshotId
 from worker.descriptors import Slot
 
 from .delivery import Held, rolled_back, verdict
 from .fleet import Fleet
+from .identities import wanted_leaves
 from .keys.ring import KeyRing
 from .sockets import SocketTable, slots_of
 
@@ -108,7 +108,7 @@ class Applier:
 
     async def _apply(self, held: Held) -> tuple[Problem, ...]:
         wanted = self._bind(held)
-        self._ring.want(self._linked(held, self.current), held.snapshot.trust.bundle)
+        self._want_leaves(held, also=self.current)
         self._set_target(held)
         problems = await self._settled(held)
         if problems:
@@ -116,7 +116,7 @@ class Applier:
             return problems
         self.current = held
         self._table.keep_only(wanted)
-        self._ring.want(self._linked(held), held.snapshot.trust.bundle)
+        self._want_leaves(held)
         self._fleet.changes.touch()
         _log.info("snapshot applied", id=str(held.id), listeners=len(wanted) // self._fleet.size)
         await self._keep(held)
@@ -143,36 +143,15 @@ class Applier:
         if current is not None:
             listeners = current.snapshot.listeners
             self._table.keep_only(slots_of(listeners, self._node, self._fleet.size))
-            self._ring.want(self._linked(current), current.snapshot.trust.bundle)
+            self._want_leaves(current)
         self._set_target(current)
 
     def _set_target(self, held: Held | None) -> None:
         self.target = held
         self._fleet.changes.touch()
 
-    def _linked(self, *snapshots: Held | None) -> frozenset[str]:
-        return frozenset(
-            uri
-            for held in snapshots
-            if held is not None
-            for uri in linked_uris(held.snapshot, self._node)
-        )
-
-
-def linked_uris(snapshot: Snapshot, node: str) -> frozenset[str]:
-    """The identities that this node must hold for its terminating gateways."""
-    gateways = frozenset(
-        listener.gateway
-        for listener in snapshot.listeners
-        if listener.node == node and listener.kind is GatewayKind.TERMINATING
-    )
-    return frozenset(
-        ServiceId(
-            trust_domain=snapshot.trust.bundle.trust_domain,
-            service=name.name,
-            datacenter=snapshot.trust.datacenter,
-            namespace=name.namespace,
-            partition=name.partition,
-        ).uri
-        for name in linked_services(snapshot, gateways)
-    )
+    def _want_leaves(self, held: Held, *, also: Held | None = None) -> None:
+        """Those of `held`, and of what is still served until then."""
+        served = wanted_leaves(also.snapshot, self._node) if also is not None else {}
+        wanted = {**served, **wanted_leaves(held.snapshot, self._node)}
+        self._ring.want(frozenset(wanted), held.snapshot.trust.bundle, dns_names=wanted)

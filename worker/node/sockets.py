@@ -16,7 +16,7 @@ import structlog
 from cluster.errors import Problem
 from cluster.routes import Listener
 from worker.descriptors import Slot
-from worker.net.sockets import ListenError
+from worker.net.sockets import ListenError, defer_accept
 
 #: Makes one listening socket of a SO_REUSEPORT group. Raises ListenError.
 Listen = Callable[[str, int], socket.socket]
@@ -42,8 +42,10 @@ def inode_of(held: socket.socket) -> int:
 class SocketTable:
     """The sockets by slot."""
 
-    def __init__(self, listen: Listen) -> None:
+    def __init__(self, listen: Listen, *, defer_seconds: int = 0) -> None:
+        """A connection that has not said anything for `defer_seconds` is accepted all the same."""
         self._listen = listen
+        self._defer_seconds = defer_seconds
         self._sockets: dict[Slot, socket.socket] = {}
         self._wanted: frozenset[Slot] | None = None
 
@@ -80,7 +82,15 @@ class SocketTable:
                 self._bind_all(slots, must_be_free=sole and listener.port not in ports)
             except (ListenError, OSError) as error:
                 problems.append(_problem(listener, error))
+        self._set_deferral(wanted)
         return tuple(problems)
+
+    def _set_deferral(self, wanted: Mapping[Slot, Listener]) -> None:
+        """A port may change its protocol and keep its sockets, and some came with a worker."""
+        for slot, listener in wanted.items():
+            if held := self._sockets.get(slot):
+                waits = not listener.server_may_speak_first
+                defer_accept(held, self._defer_seconds if waits else 0)
 
     def _bind_all(self, slots: Iterable[Slot], *, must_be_free: bool) -> None:
         made: dict[Slot, socket.socket] = {}

@@ -49,7 +49,13 @@ from cluster.process.clock import wall_clock
 from worker.tls import names_match
 from worker.tls.openssl import clear_errors
 from worker.tls.peer import PeerCheck
-from worker.tls.verification import ServerTerms, ask_again_when_resumed, require_peer
+from worker.tls.verification import (
+    ANYBODY,
+    ServerTerms,
+    ask_again_when_resumed,
+    demand_nothing,
+    require_peer,
+)
 
 _TLS13_SUITES: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 _TLS12_MESH_SUITES: Final = b"ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -111,6 +117,28 @@ def server_context(
         context.set_alpn_select_callback(_alpn_selector(alpn))
 
     context.set_app_data(ServerTerms(lambda peer: check_peer(peer.uris), wall_clock))
+    return context
+
+
+def outside_server_context(
+    chain_pem: bytes,
+    key_pem: bytes,
+    *,
+    alpn: tuple[bytes, ...] = (),
+    versions: TlsVersions = DEFAULT_VERSIONS,
+) -> SSL.Context:
+    """For the legs on which clients outside the mesh call us: nobody is asked for a certificate.
+
+    Arguments are those of `server_context`. Raises `UnusableMaterial`.
+    """
+    context = _context(SSL.TLS_SERVER_METHOD, versions)
+    demand_nothing(context)
+    context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
+    context.set_timeout(SESSION_SECONDS)
+    _present(context, chain_pem, key_pem)
+    if alpn:
+        context.set_alpn_select_callback(_alpn_selector(alpn))
+    context.set_app_data(ANYBODY)
     return context
 
 

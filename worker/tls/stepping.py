@@ -78,7 +78,7 @@ def server_handshake(sock: socket.socket, context: SSL.Context) -> Handshake:
     terms = context.get_app_data()
     if not isinstance(terms, ServerTerms):
         raise TypeError("this is no server's context")
-    verification = Verification(terms.check, terms.wall_clock)
+    verification = Verification(terms.check, terms.wall_clock, terms.peer)
     connection = SSL.Connection(context, sock)
     connection.set_accept_state()
     return Handshake(sock, connection, verification, errors.client_fault)

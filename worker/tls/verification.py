@@ -19,6 +19,7 @@ C is below these functions: no exception may leave them, so a bug is kept for wh
 handshake. Of what they are given they own nothing but what SSL_get_peer_certificate returns.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,16 +45,30 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class ServerTerms:
-    """What a server context asks about each client; its app data. The clock is in unix seconds."""
+    """What a server context asks about each client; its app data. The clock is in unix seconds.
+
+    `peer` is who a client is that is not asked.
+    """
 
     check: PeerCheck
     wall_clock: Callable[[], float]
+    peer: Peer | None = None
+
+
+#: Who shows no certificate, because nobody asks for one.
+NOBODY = Peer(not_after=math.inf)
+ANYBODY = ServerTerms(check=lambda _: None, wall_clock=wall_clock, peer=NOBODY)
 
 
 def require_peer(context: SSL.Context) -> None:
     """Have `context` demand a certificate, and ask each connection's `Verification` about it."""
     mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
     lib.SSL_CTX_set_verify(context._context, mode, _verified)
+
+
+def demand_nothing(context: SSL.Context) -> None:
+    """Have a server's `context` ask nobody for a certificate."""
+    lib.SSL_CTX_set_verify(context._context, SSL.VERIFY_NONE, _verified)
 
 
 def ask_again_when_resumed(context: SSL.Context) -> None:

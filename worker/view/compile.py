@@ -27,9 +27,9 @@ from cluster.snapshot import Snapshot, SnapshotId
 from worker.telemetry.metrics import Metrics, ServiceMeters
 from worker.tls.contexts import UnusableMaterial
 from worker.view.contexts import Origination, Originations, ServerContexts, ServerTls
+from worker.view.ingress import IngressContexts, IngressViews
 from worker.view.leads import KeptDirectories
 from worker.view.view import (
-    SERVED,
     GatewayView,
     MeshTarget,
     MeshView,
@@ -51,6 +51,7 @@ class Workshop:
     wall_clock: Callable[[], float] = wall_clock
     ways: KeptWays = field(default_factory=KeptWays)
     directories: KeptDirectories = field(default_factory=KeptDirectories)
+    ingress: IngressContexts = field(default_factory=IngressContexts)
 
 
 def compile_view(
@@ -59,14 +60,14 @@ def compile_view(
     """The view of a node's listeners. `leaves` are by SPIFFE URI.
 
     A linked service whose leaf is missing or of no use is left out, and listed. Raises `SnapshotRejected`
-    when the node is asked for a gateway kind that it cannot serve, or the CA's roots cannot be read.
+    when the CA's roots cannot be read.
     """
     own = tuple(listener for listener in snapshot.listeners if listener.node == shop.node)
-    if unserved := [listener for listener in own if listener.kind not in SERVED]:
-        raise SnapshotRejected(tuple(_unserved(listener) for listener in unserved))
     _require_roots(shop, snapshot)
     compiler = _Compiler(shop, snapshot, leaves)
     gateways = {(listener.address, listener.port): compiler.gateway(listener) for listener in own}
+    compiler.decide_for_ingress()
+    shop.ingress.forget_others()
     shop.contexts.keep(frozenset(compiler.used))
     shop.originations.keep(frozenset(compiler.originations))
     return View(
@@ -89,12 +90,6 @@ def _require_roots(shop: Workshop, snapshot: Snapshot) -> None:
         raise SnapshotRejected((Problem(path="trust", message=str(error)),)) from error
 
 
-def _unserved(listener: Listener) -> Problem:
-    return Problem(
-        path="listeners", message=f"{listener.kind} {listener.gateway!r} is not supported yet"
-    )
-
-
 class _Compiler:
     """One compilation; collects what the view needs beside the gateways."""
 
@@ -111,11 +106,28 @@ class _Compiler:
         self.originations: set[OriginationTls] = set()
         self.missing: set[ServiceName] = set()
         self.problems: list[Problem] = []
+        self.ingress = IngressViews(
+            trust=snapshot.trust,
+            gateways={gateway.name: gateway for gateway in snapshot.ingress},
+            leaves=leaves,
+            endpoints=self.endpoints,
+            metrics=shop.metrics,
+            contexts=shop.ingress,
+            missing=self.missing,
+            problems=self.problems,
+        )
+
+    def decide_for_ingress(self) -> None:
+        """Prepare the policies that ingress gateways ask themselves."""
+        for service in self.ingress.decided:
+            self.policies.setdefault(service, self.rules.policy(service))
 
     def gateway(self, listener: Listener) -> GatewayView:
         unrouted = self.shop.metrics.service(listener.gateway, listener.kind.label, "")
         if listener.kind is GatewayKind.MESH:
             return self._mesh_view(listener, unrouted)
+        if listener.kind is GatewayKind.INGRESS:
+            return self.ingress.of(listener)
         gateway = self.terminating.get(listener.gateway)
         table = self._terminating(listener, gateway) if gateway else NameTable(())
         return TerminatingView(listener=listener, table=table, unrouted=unrouted)
@@ -212,3 +224,5 @@ def _names(snapshot: Snapshot) -> Iterable[str]:
     for gateway in snapshot.terminating:
         for linked in gateway.routes:
             yield str(linked.service)
+    for front in snapshot.ingress:
+        yield front.name

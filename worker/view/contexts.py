@@ -86,6 +86,28 @@ class ServerContexts:
         self._made = {key: made for key, made in self._made.items() if key in used}
 
 
+class ClientContexts:
+    """Contexts of gateways' own legs into the mesh, by leaf and bundle, as long as some view uses them."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], Context] = {}
+        self._used: set[tuple[str, str]] = set()
+
+    def get(self, leaf: Leaf, bundle: TrustBundle) -> Context:
+        """Raises `UnusableMaterial`."""
+        key = (leaf.digest, bundle.digest)
+        if key not in self._made:
+            roots = tuple(root.pem for root in bundle.roots)
+            self._made[key] = mesh_client_context(leaf.chain_pem, leaf.key_pem, roots)
+        self._used.add(key)
+        return self._made[key]
+
+    def forget_others(self) -> None:
+        """Forget all that were not asked for since the last time."""
+        self._made = {key: made for key, made in self._made.items() if key in self._used}
+        self._used = set()
+
+
 class ClientContext:
     """The context of our own legs into the mesh; made anew when the leaf or the roots change."""
 
@@ -122,10 +144,10 @@ class Origination:
         and connection costs a few microseconds and finds a rotation at once.
         """
         try:
-            stamp = tuple(_stamp(path) for path in self._paths())
-            if stamp != self._stamp:
+            seen = tuple(stamp(path) for path in self._paths())
+            if seen != self._stamp:
                 self._context = self._load()
-                self._stamp = stamp
+                self._stamp = seen
         except (OSError, ValueError) as error:
             raise UpstreamFault(End.UPSTREAM_TLS, f"TLS files: {error}") from error
         return self._context
@@ -160,7 +182,8 @@ class Originations:
         self._made = {tls: made for tls, made in self._made.items() if tls in used}
 
 
-def _stamp(path: str) -> tuple[int, int, int]:
+def stamp(path: str) -> tuple[int, int, int]:
+    """What changes when a file does. Raises OSError."""
     found = os.stat(path)
     return found.st_mtime_ns, found.st_size, found.st_ino
 

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field, replace
 
 from cluster.authorize import DestinationPolicy
 from cluster.errors import Problem
+from cluster.ingress import Hosts
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
 from cluster.policies import RulesByDestination
-from cluster.routes import Endpoint, GatewayKind, Listener
+from cluster.routes import Endpoint, Listener
 from cluster.snapshot import Policy, SnapshotId
 from worker.relay.porter import Directory
 from worker.telemetry.metrics import ServiceMeters
-from worker.view.contexts import Origination, ServerTls
+from worker.view.contexts import Context, Origination, ServerTls
+from worker.view.outside_tls import OutsideTls
 from worker.view.ways import Ways
 
 
@@ -64,7 +66,68 @@ class TerminatingView:
     unrouted: ServiceMeters
 
 
-GatewayView = MeshView | TerminatingView
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngressTarget:
+    """Instances of one service, and who has to answer there; those in `plaintext` prove nothing."""
+
+    service: ServiceName
+    server_name: str
+    expected_uri: str
+    endpoints: tuple[Endpoint, ...]
+    plaintext: frozenset[Endpoint]
+    connect_timeout_seconds: float
+
+    @property
+    def has_healthy(self) -> bool:
+        return any(endpoint.healthy for endpoint in self.endpoints)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngressRoute:
+    """One service of an ingress listener: the first target with a healthy instance is taken.
+
+    `context` is of our own leg into the mesh, `tls` of the client's (None: it is plain).
+    """
+
+    service: ServiceName
+    targets: tuple[IngressTarget, ...]
+    context: Context
+    tls: OutsideTls | None
+    meters: ServiceMeters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngressView:
+    """What an ingress gateway serves on one port. `own_uri` is its identity in the mesh.
+
+    `only` takes every connection, if there is one; without, `hosts` and a client's server name say which of
+    `routes` does.
+    """
+
+    listener: Listener
+    own_uri: str
+    is_tls: bool
+    only: IngressRoute | None
+    hosts: Hosts
+    routes: Mapping[str, IngressRoute]
+    unrouted: ServiceMeters
+
+    @property
+    def source(self) -> ServiceName:
+        """Who the gateway is, to intentions."""
+        return ServiceName(name=self.listener.gateway)
+
+    def route(self, server_name: str) -> IngressRoute | None:
+        """Where a client goes that asks for this name (lower case; empty for none)."""
+        if self.only is not None:
+            return self.only
+        service = self.hosts.service(server_name)
+        if service is None and server_name:
+            service = self.hosts.service(f"{server_name}:{self.listener.port}")
+        return self.routes.get(service) if service is not None else None
+
+
+GatewayView = MeshView | TerminatingView | IngressView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +170,3 @@ class View:
         """A caller's name as a metric label: only names that policy or catalog know."""
         name = str(source) if source else ""
         return name if name in self.known_sources else "other"
-
-
-#: Kinds that this version serves; a listener of another kind is a problem of the snapshot.
-SERVED = frozenset({GatewayKind.MESH, GatewayKind.TERMINATING})

@@ -29,6 +29,7 @@ def change(chance):
                     "Service": service,
                     "Port": 80,
                     "Connect": {"Native": chance.random() < 0.5},
+                    "Meta": {"lockgate-plaintext": chance.choice(["true", "false"])},
                 },
             ),
             Delete(table=SERVICES, key=key),
@@ -45,6 +46,17 @@ def change(chance):
                 | {"Services": [{"Name": service}]},
             ),
             Delete(table=ENTRIES, key="terminating-gateway/egress"),
+            Put(
+                table=SERVICES,
+                key="n1/front",
+                value={"ID": "front", "Service": "front", "Kind": "ingress-gateway", "Port": 1},
+            ),
+            Put(
+                table=ENTRIES,
+                key="ingress-gateway/front",
+                value={"Kind": "ingress-gateway", "Name": "front"}
+                | {"Listeners": [{"Port": chance.randrange(2), "Services": [{"Name": service}]}]},
+            ),
         ]
     )
 

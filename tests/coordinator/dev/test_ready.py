@@ -99,6 +99,18 @@ async def test_the_gateways_of_a_node_with_their_addresses(client):
     assert [one.address for one in gateways] == ["10.0.0.1:8443", "127.0.0.1:8443"]
 
 
+async def test_an_ingress_gateway_listens_where_its_entry_says(client):
+    front = {"Service": "front", "Kind": "ingress-gateway", "Port": 1}
+    found = {"Node": {"Address": "127.0.0.1"}, "Services": [front, front | {"Service": "idle"}]}
+    entry = {"Listeners": [{"Port": 8080}, {"Port": 8443}]}
+    async with client(found, entry, {}) as asked:
+        gateways = await gateways_of(asked, "here")
+    assert [(one.gateway, one.address) for one in gateways] == [
+        ("front", "127.0.0.1:8080"),
+        ("front", "127.0.0.1:8443"),
+    ]
+
+
 async def test_a_node_that_nobody_knows_has_no_gateways(client):
     async with client({"Node": None, "Services": None}) as asked:
         assert await gateways_of(asked, "here") == []

@@ -79,3 +79,14 @@ def test_a_service_with_a_sidecar_is_two_registrations():
 
 def test_nothing_asked_for_is_nothing_written():
     assert writes() == ()
+
+
+def test_an_ingress_gateway_of_an_entry_gets_a_place_and_a_port_where_none_is_named():
+    listeners = '{ Services = [{ Name = "db" }] }, { Port = 8080, Services = [{ Name = "web" }] }'
+    gateway, entry = writes(f'Kind = "ingress-gateway"\nName = "front"\nListeners = [{listeners}]')
+    assert gateway.body["Service"]["Kind"] == "ingress-gateway"
+    assert gateway.body["Service"]["Address"] == "127.0.0.1"
+    ports = [one["Port"] for one in entry.body["Listeners"]]
+    assert ports[1] == 8080
+    assert ports[0] in (5000, 5001)
+    assert ports[0] != gateway.body["Service"]["Port"]

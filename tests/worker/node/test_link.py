@@ -21,6 +21,7 @@ from cluster.messages import (
     Register,
     Sign,
 )
+from cluster.snapshot import SECTIONS
 from tests.fakes.coordinator import snapshot_for
 from tests.fakes.site import free_port, who_serves
 from worker.node.processes import identify
@@ -41,9 +42,7 @@ async def test_a_restarted_coordinator_knows_the_node_at_once(site, port):
         await coordinator.wait_for(lambda: coordinator.said(Hello), at_most_seconds=5)
         hello = coordinator.said(Hello)[0]
         assert hello.have == id_
-        assert hello.held.keys() == {
-            "trust", "listeners", "terminating", "mesh", "endpoints", "policy",
-        }  # fmt: skip
+        assert hello.held.keys() == set(SECTIONS)
         await coordinator.wait_for(lambda: coordinator.status)
         assert coordinator.status.have == id_
 

@@ -3,8 +3,8 @@
 import errno
 import os
 import socket
-from functools import partial
 
+import msgspec
 import pytest
 
 from cluster.routes import GatewayKind, Listener
@@ -22,7 +22,7 @@ def listener(port, *, node="n", address="127.0.0.1", gateway="egress"):
 
 @pytest.fixture
 def table():
-    made = SocketTable(partial(listening_socket, defer_accept_seconds=1))
+    made = SocketTable(listening_socket, defer_seconds=1)
     yield made
     made.close()
 
@@ -30,6 +30,20 @@ def table():
 @pytest.fixture
 def port():
     return free_port()
+
+
+def deferral(table, slot):
+    return table.socket_of(slot).getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT)
+
+
+def test_only_where_the_client_speaks_first_is_it_waited_for(table, port):
+    waits = slots_of((listener(port),), "n", 2)
+    not_now = slots_of(
+        (msgspec.structs.replace(listener(port), server_may_speak_first=True),), "n", 2
+    )
+    for wanted, expected in ((waits, True), (not_now, False), (waits, True)):
+        assert table.bind(wanted, sole=True) == ()
+        assert {deferral(table, slot) > 0 for slot in wanted} == {expected}
 
 
 def test_slots_are_those_of_our_node_for_each_worker():

@@ -85,12 +85,6 @@ def test_roots_that_cannot_be_read_are_the_snapshots_fault(shop, pki):
         compiled(shop, snapshot(bundle, [listener()], Linked("billing", at(1))))
 
 
-def test_a_kind_that_is_not_served_yet_is_refused_by_name(shop, pki):
-    shot = snapshot(pki.bundle, [listener(kind=GatewayKind.INGRESS, gateway="front")])
-    with pytest.raises(SnapshotRejected, match="'front' is not supported yet"):
-        compiled(shop, shot)
-
-
 def test_a_gateway_that_links_nothing_serves_nothing(shop, pki):
     shot = snapshot(pki.bundle, [listener(gateway="unheard-of")])
     assert len(compiled(shop, shot).gateways["", 8443].table) == 0

@@ -27,6 +27,7 @@ def make_leaf(uri: str, chain_pem: bytes, key_pem: bytes) -> Leaf:
         not_before, not_after = validity(chain_pem)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+        dns_names = names.get_values_for_type(x509.DNSName)
         same_key = _public_bytes(certificate) == _public_bytes(
             load_pem_private_key(key_pem, password=None)
         )
@@ -37,8 +38,25 @@ def make_leaf(uri: str, chain_pem: bytes, key_pem: bytes) -> Leaf:
     if not same_key:
         raise ChainError(f"the certificate for {uri} is for another key")
     return Leaf(
-        uri=uri, chain_pem=chain_pem, key_pem=key_pem, not_before=not_before, not_after=not_after
+        uri=uri,
+        chain_pem=chain_pem,
+        key_pem=key_pem,
+        not_before=not_before,
+        not_after=not_after,
+        dns_names=tuple(dns_names),
     )
+
+
+def require_names(leaf: Leaf, dns_names: tuple[str, ...]) -> None:
+    """Raise ChainError unless the leaf holds exactly these DNS names."""
+    if not has_names(leaf, dns_names):
+        held, asked = (", ".join(names) or "nothing" for names in (leaf.dns_names, dns_names))
+        raise ChainError(f"the certificate for {leaf.uri} names {held}, not {asked} as asked for")
+
+
+def has_names(leaf: Leaf, dns_names: tuple[str, ...]) -> bool:
+    """Whether the leaf holds exactly these DNS names, in whichever order."""
+    return frozenset(leaf.dns_names) == frozenset(dns_names)
 
 
 def _public_bytes(holder: object) -> bytes:

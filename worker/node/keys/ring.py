@@ -1,12 +1,13 @@
 """The leaves that this node holds, and the tasks that get and renew them.
 
-Belongs here: one task per linked service, and the result. Never here: what is linked, which the snapshot
-says, or the way to the coordinator, which is handed in.
+Belongs here: one task per identity, and the result. Never here: which are needed, which the snapshot says, or
+the way to the coordinator, which is handed in.
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 
 import structlog
 import trio
@@ -17,7 +18,7 @@ from cluster.keys import csr_pem, new_key_pem
 from cluster.renewal import retry_at
 from worker.node.changes import Changes
 
-from .chain import ChainError, leads_to, make_leaf
+from .chain import ChainError, has_names, leads_to, make_leaf, require_names
 from .due import due_at, first_retry_seconds
 from .store import LeafStore
 
@@ -28,6 +29,8 @@ _NAP_SECONDS = 30.0
 
 #: Sends a CSR (PEM; whether it is a renewal) and returns the chain. Raises SignError.
 Sign = Callable[[bytes, bool], Awaitable[bytes]]
+
+_NO_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +62,7 @@ class KeyRing:
         self._in_thread = in_thread
         self._leaves: dict[str, Leaf] = {}
         self._wanted: frozenset[str] | None = None
+        self._dns_names: Mapping[str, tuple[str, ...]] = {}
         self._bundle: TrustBundle | None = None
         self._wishes = Changes()
         self._received_at: dict[str, float] = {}
@@ -90,8 +94,20 @@ class KeyRing:
         self._leaves = self._store.load()
         self._touch()
 
-    def want(self, uris: frozenset[str], bundle: TrustBundle) -> None:
-        """These are needed now, and these roots are trusted. Others stay until `drop_others`."""
+    def want(
+        self,
+        uris: frozenset[str],
+        bundle: TrustBundle,
+        *,
+        dns_names: Mapping[str, tuple[str, ...]] = _NO_NAMES,
+    ) -> None:
+        """These are needed now, and these roots are trusted. Others stay until `drop_others`.
+
+        `dns_names` are to be in the leaf of a URI; one that holds others is replaced, and used until then.
+        """
+        if dns_names != self._dns_names:
+            self._dns_names = dict(dns_names)
+            self._wishes.touch()
         if bundle != self._bundle:  # kept if equal: its identity tells `_until_due` of a change
             self._bundle = bundle
             self._wishes.touch()
@@ -140,6 +156,9 @@ class KeyRing:
         while True:
             version = self._wishes.version
             now = self._wall_clock()
+            leaf = self._leaves.get(uri)
+            if leaf is not None and not has_names(leaf, self._dns_names.get(uri, ())):
+                return
             if self._bundle is not bundle:
                 bundle, due = self._bundle, self._due_at(uri, now)
             if due <= now:
@@ -164,10 +183,11 @@ class KeyRing:
         return first_retry_seconds(failures, self._chance)
 
     async def _get(self, uri: str) -> None:
-        key_pem = new_key_pem()
+        key_pem, dns_names = new_key_pem(), self._dns_names.get(uri, ())
         async with self._limiter:
-            chain_pem = await self._sign(csr_pem(key_pem, uri), uri in self._leaves)
+            chain_pem = await self._sign(csr_pem(key_pem, uri, dns_names), uri in self._leaves)
         leaf = make_leaf(uri, chain_pem, key_pem)
+        require_names(leaf, dns_names)
         now = self._wall_clock()
         if leaf.not_after <= now:
             raise ChainError(

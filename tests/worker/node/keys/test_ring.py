@@ -189,3 +189,44 @@ async def test_an_expired_leaf_is_missing(ring, signer, changes, nursery, autoju
     signer.mood = "no"
     await trio.sleep(2 * HOUR)
     assert ring.missing == {A}
+
+
+async def test_other_dns_names_are_another_leaf_and_the_old_one_stays_until_then(
+    ring, signer, changes, tmp_path, nursery, autojump_clock
+):
+    nursery.start_soon(ring.run)
+    ring.want(frozenset({A, B}), bundle(signer.authority), dns_names={A: ("a.example",)})
+    await until(changes, lambda: ring.is_complete)
+    assert {leaf.uri: leaf.dns_names for leaf in ring.leaves} == {A: ("a.example",), B: ()}
+    before = {leaf.uri: leaf.digest for leaf in ring.leaves}
+    signer.mood = "rate limited"
+    names = ("b.example", "a.example")
+    ring.want(frozenset({A, B}), bundle(signer.authority), dns_names={A: names})
+    await wait_all_tasks_blocked()
+    assert {leaf.uri: leaf.digest for leaf in ring.leaves} == before
+    assert ring.is_complete
+    signer.mood = ""
+    await until(changes, lambda: any(len(leaf.dns_names) == 2 for leaf in ring.leaves))
+    assert len(signer.asked) == 4
+    ring.want(frozenset({A, B}), bundle(signer.authority), dns_names={A: names[::-1]})
+    await wait_all_tasks_blocked()
+    again = new_ring(tmp_path, signer, changes)
+    again.want(frozenset({A, B}), bundle(signer.authority), dns_names={A: names})
+    nursery.start_soon(again.run)
+    await wait_all_tasks_blocked()
+    assert len(signer.asked) == 4
+
+
+async def test_a_leaf_without_the_names_that_were_asked_for_is_not_taken(
+    ring, signer, nursery, autojump_clock, monkeypatch
+):
+    sign = signer.authority.issue
+    monkeypatch.setattr(
+        signer.authority, "issue", lambda *a, **k: sign(*a, **{**k, "dns_names": ("x.example",)})
+    )
+    nursery.start_soon(ring.run)
+    ring.want(frozenset({A}), bundle(signer.authority), dns_names={A: ("a.example",)})
+    with trio.move_on_after(60):
+        await trio.sleep_forever()
+    assert ring.leaves == ()
+    assert 2 <= len(signer.asked) <= 12
