@@ -10,6 +10,10 @@ import msgspec
 from cluster.names import ServiceName
 
 DEFAULT_CONNECT_TIMEOUT_SECONDS = 5.0
+#: Envoy's own, where no service-resolver says otherwise.
+DEFAULT_REQUEST_TIMEOUT_SECONDS = 15.0
+#: Envoy's too: 60 kB of header fields.
+DEFAULT_HEAD_BYTES = 60 * 1024
 
 
 @unique
@@ -80,14 +84,32 @@ class OriginationTls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     server_name: str = ""
 
 
+class HttpRoute(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the requests of a service are carried.
+
+    `request_timeout_seconds` is from the end of a request to the head of its answer. With `rewrites_host`
+    an upstream with a host name is asked by that name. With `replaces_client_cert` what callers say of
+    earlier hops in `X-Forwarded-Client-Cert` is dropped.
+    """
+
+    request_timeout_seconds: float = DEFAULT_REQUEST_TIMEOUT_SECONDS
+    head_bytes: int = DEFAULT_HEAD_BYTES
+    rewrites_host: bool = True
+    replaces_client_cert: bool = False
+
+
 class TerminatingRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """One linked service of a terminating gateway; `endpoints` names a set in the snapshot."""
+    """One linked service of a terminating gateway; `endpoints` names a set in the snapshot.
+
+    Without `http` the service is carried as tcp, whatever its protocol is.
+    """
 
     service: ServiceName
     datacenter: str
     server_names: tuple[str, ...]
     endpoints: str
     protocol: str = "tcp"
+    http: HttpRoute | None = None
     tls: OriginationTls | None = None
     connect_timeout_seconds: float = DEFAULT_CONNECT_TIMEOUT_SECONDS
 

@@ -199,6 +199,7 @@ async def outlast(live: Live, closed: trio.Event) -> None:
     """
     try:
         await closed.wait()
+        live.leave()
         await _emptied(live)
     except trio.Cancelled:
         with trio.move_on_after(LAST_ENDS_SECONDS, shield=True):

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from cluster.authorize import Denied, DestinationPolicy, Permit, reason_of
-from cluster.intentions import Intention
+from cluster.intentions import Decision, Intention
 from cluster.moments import format_moment
 from cluster.names import ServiceName
 from cluster.reasons import End
@@ -41,6 +41,7 @@ class Entry:
         "_cancel",
         "_counted_down",
         "_counted_up",
+        "_leave",
         "caller",
         "denied",
         "ended_by",
@@ -53,6 +54,7 @@ class Entry:
         "meters",
         "number",
         "permit",
+        "recheck",
         "server_name",
         "service",
         "started",
@@ -79,7 +81,11 @@ class Entry:
         self.ended_by: End | None = None
         self.flow = Flow()
         self.meters: ServiceMeters | None = None
+        #: Where each request is decided about, and not the connection as a whole: whether what is carried
+        #: now is still permitted by the rules of this moment.
+        self.recheck: Callable[[], bool] | None = None
         self._cancel: Callable[[], None] = _nothing
+        self._leave: Callable[[], object] | None = None
         self._counted_up = 0
         self._counted_down = 0
 
@@ -88,6 +94,15 @@ class Entry:
         self._cancel = cancel
         if self.ended_by is not None:
             cancel()
+
+    def waits(self, leave: Callable[[], object] | None) -> None:
+        """Nothing is under way, and `leave` ends it in order; None: something is again."""
+        self._leave = leave
+
+    def leave(self) -> None:
+        """End this connection in order if nothing is under way."""
+        if self._leave is not None:
+            self._leave()
 
     def routed(self, service: ServiceName, server_name: str, meters: ServiceMeters) -> None:
         """The hello named a service: from now on it is counted there."""
@@ -134,6 +149,7 @@ class Entry:
     def let_go(self) -> None:
         """It is over: nothing of it is needed any more but what can be told of it."""
         self._cancel = _nothing
+        self._leave = self.recheck = None
 
     def count_bytes(self) -> None:
         """Add what moved since the last call, so that a connection of hours is seen while it lives."""
@@ -232,6 +248,8 @@ class Live:
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
         self._numbers = 0
+        #: Whether the worker drains: what is idle has left, and what is not is told to.
+        self.is_leaving = False
         #: How many were ended because their permission was gone.
         self.revocations = 0
         self._places: Places = OwnPlaces()
@@ -287,6 +305,12 @@ class Live:
         if not self._entries:
             self.on_empty()
 
+    def leave(self) -> None:
+        """The worker drains."""
+        self.is_leaving = True
+        for entry in self:
+            entry.leave()
+
     def get(self, number: int) -> Entry | None:
         return self._entries.get(number)
 
@@ -312,8 +336,15 @@ def revoked(
         entry
         for entry in entries
         if entry.permit is not None
-        and not policy(entry.permit.destination).decide(entry.permit.source).allowed
+        and not _still_holds(entry, policy(entry.permit.destination).decide(entry.permit.source))
     )
+
+
+def _still_holds(entry: Entry, decision: Decision) -> bool:
+    """A rule with permissions lets a connection be; it may forbid the request that is carried on it."""
+    if entry.recheck is not None and decision.rule is not None and decision.rule.permissions:
+        return entry.recheck()
+    return decision.allowed
 
 
 def expired(entries: Iterable[Entry], now: float) -> tuple[Entry, ...]:

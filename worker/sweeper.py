@@ -24,6 +24,7 @@ async def sweep(world: World) -> None:
             world.metrics.count_launched(*world.launcher.times())
         while world.live.take_in():
             await trio.lowlevel.checkpoint()
+        world.pools.sweep()
         for entry in world.live:
             entry.count_bytes()
         for entry in expired(world.live, world.wall_clock()):

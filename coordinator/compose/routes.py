@@ -22,6 +22,7 @@ from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
 from .catalog import Catalog
+from .http_routes import HTTP, http_route
 from .linking import KIND, Link, gateways_by_service
 
 _PROXY_DEFAULTS = "proxy-defaults/global"
@@ -83,12 +84,14 @@ def _terminating(
 
 
 def _route(state: State, link: Link, trust: Trust) -> TerminatingRoute:
+    protocol = _protocol(state, link.service)
     return TerminatingRoute(
         service=ServiceName(name=link.service),
         datacenter=trust.datacenter,
         server_names=(_server_name(link.service, trust),),
         endpoints=f"service:{link.service}",
-        protocol=_protocol(state, link.service),
+        protocol=protocol,
+        http=http_route(state, link) if protocol == HTTP else None,
         tls=link.tls,
     )
 

@@ -60,7 +60,6 @@ _UNENFORCED = {
     "TransparentProxy": "transparent proxies",
     "AllowEnablingPermissiveMutualTLS": "permissive mutual TLS",
     "TLS": "TLS versions and cipher suites of the mesh",
-    "HTTP": "settings of HTTP",
     "Peering": "cluster peering",
 }
 
@@ -80,6 +79,7 @@ def _rules(body: Body) -> Iterator[Finding]:
 
 def _doubts(body: Body) -> Iterator[Finding]:
     yield from unenforced_fields(body, _UNENFORCED)
+    yield from unenforced_fields(body.get("HTTP", {}), {"Incoming": "settings of HTTP"}, "HTTP")
     if body.get("ValidateClusters"):
         yield Finding("ValidateClusters", "has no effect: there is no Envoy in Lockgate")
 

@@ -57,7 +57,6 @@ _UNENFORCED = {
     "LocalConnectTimeoutMs": "timeouts of a service",
     "LocalRequestTimeoutMs": "timeouts of a service",
     "BalanceInboundConnections": "balance of connections among threads",
-    "MaxRequestHeadersKB": "limits of HTTP",
 }
 
 
@@ -103,8 +102,8 @@ def _destination_rules(body: Body) -> Iterator[Finding]:
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
-    if body.get("Protocol", "tcp") != "tcp":
-        yield unenforced("HTTP, the service is carried as tcp", "Protocol")
+    if body.get("Protocol", "tcp") not in ("tcp", "http"):
+        yield unenforced("HTTP/2, the service is carried as tcp", "Protocol")
     yield from unenforced_fields(body, _UNENFORCED)
     yield from proxy_doubts(body)
     yield from upstream_doubts(body.get("UpstreamConfig", {}))

@@ -26,6 +26,7 @@ from .scalars import EnterpriseOnly, Tenancy, Text, Whole
 from .schema import Field, ListOf, Object, TableOf
 
 DESCRIPTION_BYTES = 512
+_ONLY_HTTP = "permissions where the service is not of protocol http behind a terminating gateway"
 LEGACY = ("LegacyID", "LegacyMeta", "LegacyCreateTime", "LegacyUpdateTime")
 
 SOURCE = Object(
@@ -164,7 +165,7 @@ def _doubts(body: Body) -> Iterator[Finding]:
     for index, source in enumerate(body["Sources"]):
         path = f"Sources[{index}].Permissions"
         if "Permissions" in source:
-            yield unenforced("permissions; the source is denied until then", path)
+            yield unenforced(_ONLY_HTTP, path)
         for number, permission in enumerate(source.get("Permissions", [])):
             yield from permission_doubts(permission, f"{path}[{number}]")
 

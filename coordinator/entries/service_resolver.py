@@ -73,7 +73,6 @@ _UNENFORCED = {
     "Redirect": "redirects",
     "Failover": "failover",
     "ConnectTimeout": "timeouts of a service-resolver",
-    "RequestTimeout": "timeouts of a service-resolver",
     "LoadBalancer": "load balancing by a service-resolver",
 }
 

@@ -5,7 +5,7 @@ Belongs here: its fields and rules (consul-gateways.md 4.2). Never here: what a 
 
 from collections.abc import Iterator
 
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced_fields
+from .kind import Body, Kind, entry_shape, meta_rules, name_rules
 from .report import Finding
 from .scalars import Flag, Tenancy, Text
 from .schema import Field, ListOf, Object
@@ -50,9 +50,6 @@ def _doubts(body: Body) -> Iterator[Finding]:
         if service.get("CAFile") and not service.get("SNI"):
             message = f"TLS is set for {service.get('Name', '')} without SNI"
             yield Finding(f"Services[{index}].SNI", message)
-        yield from unenforced_fields(
-            service, {"DisableAutoHostRewrite": "HTTP"}, f"Services[{index}]"
-        )
 
 
 TERMINATING_GATEWAY = Kind(

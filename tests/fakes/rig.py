@@ -116,8 +116,9 @@ def deny(source, destination):
 class Linked:
     """A linked service of the terminating gateway, and where its instances are."""
 
-    def __init__(self, name, *endpoints, tls=None, timeout=2.0):
+    def __init__(self, name, *endpoints, tls=None, timeout=2.0, http=None):
         self.name = name
+        self.http = http
         self.endpoints = endpoints
         self.tls = tls
         self.timeout = timeout
@@ -129,6 +130,8 @@ class Linked:
             datacenter="dc1",
             server_names=(sni(self.name),),
             endpoints=self.name,
+            protocol="tcp" if self.http is None else "http",
+            http=self.http,
             tls=self.tls,
             connect_timeout_seconds=self.timeout,
         )

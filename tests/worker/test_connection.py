@@ -345,5 +345,6 @@ def test_every_ending_is_produced_by_some_test_here():
         End.CLIENT_RESET,
         End.UPSTREAM_RESET,
         End.IDLE_TIMEOUT,
+        End.BAD_REQUEST,  # in tests/worker/gateways/test_requests.py
     }
     assert produced == set(End)

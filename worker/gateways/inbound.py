@@ -15,6 +15,7 @@ from cluster.routes import Endpoint
 from worker.current import Current
 from worker.dial import Dialer
 from worker.gateways.handshakes import Handshakes
+from worker.http.pool import Pools
 from worker.live import Entry, Live
 from worker.net.sockets import notice_dead_peers
 from worker.recent import Recent
@@ -46,6 +47,8 @@ class World:
     flush: Callable[[], None] = field(init=False)
     handshakes: Handshakes = field(init=False)
     relay_limits: RelayLimits = field(init=False)
+    #: Connections to upstreams that speak HTTP.
+    pools: Pools = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.settings.limits
@@ -57,6 +60,7 @@ class World:
         own(self, "launcher", launcher)
         own(self, "flush", flush)
         own(self, "porter", porter)
+        own(self, "pools", Pools(self.clock))
         own(self, "handshakes", Handshakes(limits.handshake_timeout_seconds, self.clock, flush))
         own(
             self,

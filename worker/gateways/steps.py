@@ -17,6 +17,9 @@ from worker.hello import read as read_hello
 from worker.net.leg import Leg
 from worker.net.refuse import refuse
 from worker.tls.alerts import refusal
+from worker.tls.handshake import connect
+from worker.tls.leg import TlsLeg
+from worker.view.contexts import Origination
 
 
 async def hello(inbound: Inbound) -> Hello:
@@ -70,6 +73,18 @@ async def dial(
     endpoint = next(e for e in chosen if (e.address, e.port) == (at.host, at.port))
     inbound.entry.endpoint = endpoint
     return sock, endpoint
+
+
+async def originate(
+    inbound: Inbound, origination: Origination, sock: socket.socket, host: str
+) -> TlsLeg:
+    """TLS to the outside, on a connection to `host`. Raises `UpstreamFault` (upstream_tls)."""
+    return await connect(
+        sock,
+        origination.context(),
+        server_name=origination.tls.server_name or host,
+        timeout_seconds=inbound.world.settings.limits.handshake_timeout_seconds,
+    )
 
 
 def _address(endpoint: Endpoint) -> Address:

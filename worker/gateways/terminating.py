@@ -4,7 +4,6 @@ Belongs here: the sentence below. Never here: how a certificate is checked (`wor
 intention means (`cluster.authorize`). Decide, then dial: `leave` cannot be called without a Permit.
 """
 
-import socket
 from functools import partial
 
 import trio
@@ -12,15 +11,14 @@ import trio
 from cluster.authorize import Permit, authorize
 from cluster.errors import Ended, Refused
 from cluster.reasons import End
-from worker.gateways import express, steps
+from worker.gateways import express, requests, steps
 from worker.gateways.inbound import Inbound
 from worker.net.leg import Leg, PlainLeg
 from worker.net.refuse import refuse
-from worker.tls.handshake import accept, connect, handshake_timeout
+from worker.tls.handshake import accept, handshake_timeout
 from worker.tls.leg import TlsLeg
 from worker.tls.stepping import server_handshake
-from worker.view.contexts import Origination
-from worker.view.view import TerminatingTarget, TerminatingView
+from worker.view.view import TerminatingTarget, TerminatingView, View
 
 
 async def serve(inbound: Inbound, view: TerminatingView) -> End:
@@ -31,8 +29,21 @@ async def serve(inbound: Inbound, view: TerminatingView) -> End:
         raise await steps.no_route(inbound, hello.server_name)
     inbound.entry.routed(target.service, hello.server_name, target.meters)
     client = await _accept(inbound, target)
+    if target.http is not None:
+        return await _serve_requests(inbound, client, view)
     permit = _permit(inbound, client, target)
     return await _go_on(inbound, permit, client, target)
+
+
+async def _serve_requests(inbound: Inbound, client: TlsLeg, view: TerminatingView) -> End:
+    """Each by the view of its moment: its endpoints and its policy may have changed."""
+    place, server_name = (view.listener.address, view.listener.port), inbound.entry.server_name
+
+    def find(now: View) -> TerminatingTarget | None:
+        gateway = now.gateways.get(place)
+        return gateway.table.find(server_name) if isinstance(gateway, TerminatingView) else None
+
+    return await requests.serve(inbound, client, find)
 
 
 async def _go_on(
@@ -52,7 +63,7 @@ def serve_at_once(
     inbound.entry.routed(target.service, server_name, target.meters)
     steps.count_hello(inbound, 0.0, hello_bytes)
     inbound.entry.state = "handshake"
-    caller = _Caller(inbound, target)
+    caller = _Caller(inbound, target, view)
     inbound.entry.on_end(caller.ended)
     inbound.world.handshakes.begin(caller)
     return True
@@ -61,12 +72,13 @@ def serve_at_once(
 class _Caller:
     """A caller whose handshake is under way without a task."""
 
-    __slots__ = ("_inbound", "_started", "_target", "handshake")
+    __slots__ = ("_inbound", "_started", "_target", "_view", "handshake")
 
-    def __init__(self, inbound: Inbound, target: TerminatingTarget) -> None:
+    def __init__(self, inbound: Inbound, target: TerminatingTarget, view: TerminatingView) -> None:
         self.handshake = server_handshake(inbound.sock, target.tls.context)
         self._inbound = inbound
         self._target = target
+        self._view = view
         self._started = inbound.world.clock()
 
     def done(self) -> None:
@@ -75,6 +87,9 @@ class _Caller:
         world = inbound.world
         world.metrics.handshake_seconds.observe(world.clock() - self._started)
         client = self.handshake.leg()
+        if target.http is not None:
+            go_on = partial(_serve_requests, client=client, view=self._view)
+            return inbound.frame.resume(inbound, go_on)
         try:
             permit = _permit(inbound, client, target)
         except Ended as ended:
@@ -156,20 +171,9 @@ async def _leave(permit: Permit, inbound: Inbound, target: TerminatingTarget) ->
     try:
         leg: Leg = PlainLeg(sock)
         if target.origination is not None:
-            leg = await _originate(inbound, target.origination, sock, endpoint.address)
+            leg = await steps.originate(inbound, target.origination, sock, endpoint.address)
     except BaseException:
         sock.close()
         raise
     inbound.world.metrics.upstream_connect_seconds.observe(inbound.world.clock() - started)
     return leg
-
-
-async def _originate(
-    inbound: Inbound, origination: Origination, sock: socket.socket, host: str
-) -> TlsLeg:
-    return await connect(
-        sock,
-        origination.context(),
-        server_name=origination.tls.server_name or host,
-        timeout_seconds=inbound.world.settings.limits.handshake_timeout_seconds,
-    )

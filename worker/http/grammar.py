@@ -37,5 +37,3 @@ AUTHORITY = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})++(?::[0-9]{0,5}+)?+"
     rb"|\[[0-9A-Fa-f:.]++\](?::[0-9]{0,5}+)?+"
 )
-#: An absolute target: scheme and authority, then the rest.
-ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?+://([^/?#]++)([/?][^#]*+)?+")

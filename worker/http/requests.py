@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+import cluster.http
 from worker.http.faults import BadRequest
 from worker.http.fields import (
     CHUNKED,
@@ -23,7 +24,7 @@ from worker.http.fields import (
     imitates,
     options,
 )
-from worker.http.grammar import ABSOLUTE, AUTHORITY, LENGTH, REQUEST
+from worker.http.grammar import AUTHORITY, LENGTH, REQUEST
 
 _SPECIAL = HOP_BY_HOP | FORWARDED | {b"content-length", b"expect", b"host"}
 #: What `Connection` cannot take away from a message, whoever asks.
@@ -34,14 +35,15 @@ _NOTHING: Mapping[bytes, bytes] = {}
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller asks for.
 
-    `target` is in origin form, or `*`; `host` is empty only in HTTP/1.0. `fields` go from end to end, as
-    they came; `forwarded` are those that proxies write, by lower-case name, several joined by a comma.
-    `length` is that of the body: None without one, `CHUNKED` if its chunks say so. `upgrade` is
-    `websocket` or empty.
+    `path` and `query` are as rules see them, and as they are sent on (`cluster.http.target`); the path is
+    `*` for the server as a whole. `host` is empty only in HTTP/1.0. `fields` go from end to end, as they
+    came; `forwarded` are those that proxies write, by lower-case name, several joined by a comma. `length`
+    is that of the body: None without one, `CHUNKED` if its chunks say so. `upgrade` is `websocket` or empty.
     """
 
     method: bytes
-    target: bytes
+    path: str
+    query: str
     host: bytes
     minor: int
     fields: Fields
@@ -54,6 +56,25 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_body(self) -> bool:
         return bool(self.length)
+
+    @property
+    def target(self) -> bytes:
+        """Path and query as they are sent on."""
+        return (f"{self.path}?{self.query}" if self.query else self.path).encode("latin-1")
+
+    def as_judged(self) -> cluster.http.Request:
+        """What permissions look at."""
+        found = [
+            (name.lower().decode("latin-1"), value.decode("latin-1").strip(" \t"))
+            for name, value in (*self.fields, *self.forwarded.items())
+        ]
+        return cluster.http.Request(
+            method=self.method.decode("latin-1"),
+            path=self.path,
+            query=self.query,
+            host=self.host.decode("latin-1"),
+            headers=tuple(found),
+        )
 
 
 class _Parsed:
@@ -102,7 +123,7 @@ def _meaning(method: bytes, target: bytes, minor: int, fields: list[Field]) -> R
     if method == b"CONNECT":
         raise BadRequest("CONNECT is not served", 405)
     host = _host(special.get(b"host"), minor)
-    target, host = _target(method, target, host)
+    read = _target(method, target, host)
     length = _length(special, minor)
     if length is not None and method == b"TRACE":
         raise BadRequest("a TRACE request with a body")
@@ -112,8 +133,9 @@ def _meaning(method: bytes, target: bytes, minor: int, fields: list[Field]) -> R
         kept = [field for field in kept if field[0].lower() not in nominated]
     return RequestHead(
         method=method,
-        target=target,
-        host=host,
+        path=read.path,
+        query=read.query,
+        host=read.host.encode("latin-1") or host,
         minor=minor,
         fields=tuple(kept),
         forwarded=_forwarded(special, nominated),
@@ -136,21 +158,19 @@ def _host(values: list[bytes] | None, minor: int) -> bytes:
     return values[0]
 
 
-def _target(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
-    """The target in origin form, and the host that is meant (RFC 9112 section 3.2)."""
-    if b"#" in target:
-        raise BadRequest("a fragment in the request target")
-    if target[:1] == b"/":
-        return target, host
-    if target == b"*" and method == b"OPTIONS":
-        return target, host
-    found = ABSOLUTE.fullmatch(target)
-    if found is None or AUTHORITY.fullmatch(found[1]) is None:
-        raise BadRequest("the request target is neither a path nor an absolute URI")
-    if host and found[1].lower() != host.lower():
-        raise BadRequest("the request target and the Host field name different hosts")
-    path = found[2] or b"/"
-    return path if path[:1] == b"/" else b"/" + path, found[1]
+def _target(method: bytes, target: bytes, host: bytes) -> cluster.http.Target:
+    """The target, normalised; with a host of its own, that must be the one of the Host field."""
+    try:
+        read = cluster.http.read_target(target.decode("latin-1"), method.decode("latin-1"))
+    except cluster.http.BadRequest as error:
+        raise BadRequest(str(error)) from None
+    if read.host:
+        named = read.host.encode("latin-1")
+        if AUTHORITY.fullmatch(named) is None:
+            raise BadRequest("the request target names no host")
+        if host and named.lower() != host.lower():
+            raise BadRequest("the request target and the Host field name different hosts")
+    return read
 
 
 def _length(special: Mapping[bytes, list[bytes]], minor: int) -> int | None:

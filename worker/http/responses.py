@@ -47,6 +47,10 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
     def is_interim(self) -> bool:
         return self.status < 200
 
+    @property
+    def has_body(self) -> bool:
+        return self.ends is not Ends.AT_ONCE
+
 
 class _Parsed:
     """What llhttp found."""

@@ -74,6 +74,29 @@ class ServiceMeters:
         self.duration.add(*counted.lasted)
 
 
+class HttpMeters:
+    """The handles of one service's requests behind one gateway."""
+
+    __slots__ = ("_codes", "_labels", "_requests", "seconds")
+
+    def __init__(self, metrics: "Metrics", gateway: str, service: str) -> None:
+        labels = self._labels = (gateway, service)
+        self.seconds = metrics.http_seconds.labels(*labels)
+        self._requests = metrics.http_requests
+        self._codes: dict[int, Count] = {}
+
+    def requests(self, code: int) -> Count:
+        """The counter of one status code; upstreams choose it, so what is none of HTTP's is `other`."""
+        try:
+            return self._codes[code]
+        except KeyError:
+            known = 100 <= code < 600
+            found = self._requests.labels(*self._labels, str(code) if known else "other")
+            if known:
+                self._codes[code] = found
+            return found
+
+
 class Metrics:
     """The families, on a registry of this worker's own."""
 
@@ -122,10 +145,30 @@ class Metrics:
         self._add_setup(registry)
         self._add_decisions(registry)
         self._add_process(registry)
+        self._add_http(registry)
         self._meters: dict[tuple[str, str, str], ServiceMeters] = {}
+        self._http_meters: dict[tuple[str, str], HttpMeters] = {}
         self._hellos = Since()
         self._dials = Since()
         self._setups = Since()
+
+    def _add_http(self, registry: CollectorRegistry) -> None:
+        labels = ("gateway", "service")
+        self.http_requests = Counts(
+            "lockgate_http_requests",
+            "Requests answered, by status code.",
+            (*labels, "code"),
+            registry=registry,
+            is_quiet=True,
+        )
+        self.http_seconds = Spreads(
+            "lockgate_http_request_duration_seconds",
+            "From a request's head to the end of its answer.",
+            labels,
+            buckets=SETUP_BUCKETS,
+            registry=registry,
+            is_quiet=True,
+        )
 
     def _add_setup(self, registry: CollectorRegistry) -> None:
         setup = Spreads(
@@ -221,6 +264,14 @@ class Metrics:
         found = self._meters.get(key)
         if found is None:
             found = self._meters[key] = ServiceMeters(self, gateway, kind, service)
+        return found
+
+    def http(self, gateway: str, service: str) -> HttpMeters:
+        """The handles of a service's requests; the same ones for every snapshot."""
+        key = (gateway, service)
+        found = self._http_meters.get(key)
+        if found is None:
+            found = self._http_meters[key] = HttpMeters(self, gateway, service)
         return found
 
 

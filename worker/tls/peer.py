@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
     """The subject alternative names of a certificate (RFC 5280 section 4.2.1.6), each as text.
 
-    `not_after` is in unix seconds. The subject's common name is not read: nobody may rely on it.
+    `not_after` is in unix seconds. `subject` (RFC 4514) and `fingerprint` (SHA-256 of the certificate, in
+    hexadecimal) are for telling others whom we saw; nobody may rely on a name in the subject.
     """
 
     uris: tuple[str, ...] = ()
@@ -27,6 +29,8 @@ class Peer:
     addresses: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
     not_after: float
+    subject: str = ""
+    fingerprint: str = ""
 
 
 #: What is wrong with this peer, in words for the log, or None if it is the expected one.
@@ -62,6 +66,8 @@ def read_peer(certificate: x509.Certificate) -> Peer:
         addresses=tuple(str(address) for address in names.get_values_for_type(x509.IPAddress)),
         emails=tuple(names.get_values_for_type(x509.RFC822Name)),
         not_after=certificate.not_valid_after_utc.timestamp(),
+        subject=certificate.subject.rfc4514_string(),
+        fingerprint=certificate.fingerprint(SHA256()).hex(),
     )
 
 

@@ -18,6 +18,7 @@ from cluster.policies import RulesByDestination
 from cluster.process.clock import wall_clock
 from cluster.routes import (
     GatewayKind,
+    HttpRoute,
     Listener,
     OriginationTls,
     TerminatingGateway,
@@ -31,6 +32,7 @@ from worker.view.ingress import IngressContexts, IngressViews
 from worker.view.leads import KeptDirectories
 from worker.view.view import (
     GatewayView,
+    HttpTarget,
     MeshTarget,
     MeshView,
     TerminatingTarget,
@@ -181,6 +183,15 @@ class _Compiler:
             meters=self.shop.metrics.service(
                 listener.gateway, listener.kind.label, str(route.service)
             ),
+            http=self._http(listener, route, route.http) if route.http else None,
+        )
+
+    def _http(self, listener: Listener, route: TerminatingRoute, http: HttpRoute) -> HttpTarget:
+        own = identity_of(route, self.snapshot.trust.bundle.trust_domain)
+        return HttpTarget(
+            route=http,
+            own_uri=own.uri,
+            meters=self.shop.metrics.http(listener.gateway, str(route.service)),
         )
 
     def _server_tls(self, route: TerminatingRoute) -> ServerTls | None:

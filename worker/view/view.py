@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 
 from cluster.authorize import DestinationPolicy
 from cluster.errors import Problem
+from cluster.http import RequestPolicy
 from cluster.ingress import Hosts
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
 from cluster.policies import RulesByDestination
-from cluster.routes import Endpoint, Listener
+from cluster.routes import Endpoint, HttpRoute, Listener
 from cluster.snapshot import Policy, SnapshotId
 from worker.relay.porter import Directory
-from worker.telemetry.metrics import ServiceMeters
+from worker.telemetry.metrics import HttpMeters, ServiceMeters
 from worker.view.contexts import Context, Origination, ServerTls
 from worker.view.outside_tls import OutsideTls
 from worker.view.ways import Ways
@@ -34,8 +35,17 @@ class MeshTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpTarget:
+    """How a service's requests are carried. `own_uri` is whom the gateway is to its callers."""
+
+    route: HttpRoute
+    own_uri: str
+    meters: HttpMeters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TerminatingTarget:
-    """A linked service that can be served: its leaf is known."""
+    """A linked service that can be served: its leaf is known. Without `http` it is carried as tcp."""
 
     service: ServiceName
     tls: ServerTls
@@ -44,6 +54,7 @@ class TerminatingTarget:
     ways: Ways
     connect_timeout_seconds: float
     meters: ServiceMeters
+    http: HttpTarget | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +160,7 @@ class View:
     missing_leaves: frozenset[ServiceName] = frozenset()
     problems: tuple[Problem, ...] = ()
     next_expiry: float = math.inf
+    _requests: dict[ServiceName, RequestPolicy] = field(init=False, default_factory=dict)
 
     def at(self, now: float) -> "View":
         """The view without the rules that have ended by `now`."""
@@ -165,6 +177,13 @@ class View:
     def policy_of(self, destination: ServiceName) -> DestinationPolicy:
         """What holds for a destination, also for one that is not linked any more."""
         return self.policies.get(destination) or self.rules.policy(destination)
+
+    def requests_of(self, destination: ServiceName) -> RequestPolicy:
+        """What holds for each request to a destination; compiled when it is first asked for."""
+        found = self._requests.get(destination)
+        if found is None:
+            found = self._requests[destination] = self.rules.request_policy(destination)
+        return found
 
     def source_label(self, source: ServiceName | None) -> str:
         """A caller's name as a metric label: only names that policy or catalog know."""

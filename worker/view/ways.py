@@ -44,6 +44,10 @@ class Ways:
             for endpoint, up_to in self._first.shares
         )
 
+    def draw(self, chance: random.Random) -> Endpoint | None:
+        """The endpoint to try first, by weight; None if none is healthy."""
+        return self._first.draw(chance)
+
     def first(self, chance: random.Random) -> tuple[Endpoint, bytes] | None:
         """The endpoint to try first and its `sockaddr`; None if it has a name, or if none is healthy."""
         endpoint = self._first.draw(chance)

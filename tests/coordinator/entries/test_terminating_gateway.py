@@ -22,9 +22,7 @@ def test_all_fields():
     }
     checked, problems, warnings = check(service, {"Name": "*"})
     assert problems == ()
-    assert [str(one) for one in warnings] == [
-        "Services[0].DisableAutoHostRewrite: stored, not enforced yet: HTTP"
-    ]
+    assert warnings == ()
     assert checked.body["Services"] == [service, {"Name": "*"}]
 
 

@@ -15,6 +15,12 @@ from worker.view.view import View
 def count_something_of_everything(metrics):
     for gateway, kind, service in (("edge", "mesh", "api"), ("egress", "terminating", 'a "b"')):
         count_connections(metrics.service(gateway, kind, service))
+    http = metrics.http("egress", "api")
+    http.requests(200).inc(3)
+    http.requests(503).inc()
+    http.requests(999).inc()
+    for seconds in (0.0, 0.0005, 11):
+        http.seconds.observe(seconds)
     setup = (
         metrics.hello_seconds,
         metrics.handshake_seconds,

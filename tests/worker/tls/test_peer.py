@@ -1,5 +1,7 @@
 """What a certificate says, and that it is remembered exactly, and within bounds."""
 
+import hashlib
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -31,6 +33,8 @@ def test_names_of_every_kind_and_the_end(mesh):
         addresses=("::1",),
         emails=("a@b.c",),
         not_after=issued.not_after,
+        subject=x509.load_der_x509_certificate(der(issued)).subject.rfc4514_string(),
+        fingerprint=hashlib.sha256(der(issued)).hexdigest(),
     )
 
 

@@ -1,0 +1,41 @@
+"""How the requests of a linked service are carried: what several entries say of it.
+
+Belongs here: service-resolver, service-defaults, proxy-defaults and mesh, as far as they are about requests.
+Never here: which protocol a service has (`coordinator.entries.protocols`), or what a gateway does with it.
+Source: Consul, service-resolver `RequestTimeout`, service-defaults `MaxRequestHeadersKB`, mesh `HTTP`.
+"""
+
+from typing import Any
+
+from cluster.durations import parse_duration
+from cluster.routes import DEFAULT_HEAD_BYTES, DEFAULT_REQUEST_TIMEOUT_SECONDS, HttpRoute
+from coordinator.entries.mesh import MESH_NAME
+from coordinator.store.state import State
+from coordinator.store.tables import ENTRIES
+
+from .linking import Link
+
+#: The protocol that gateways serve request by request; http2 and grpc are carried as tcp.
+HTTP = "http"
+
+
+def http_route(state: State, link: Link) -> HttpRoute:
+    """What the entries say of this link's requests."""
+    timeout = _entry(state, f"service-resolver/{link.service}").get("RequestTimeout", "0")
+    kilobytes = _entry(state, f"service-defaults/{link.service}").get("MaxRequestHeadersKB", 0)
+    mesh = _entry(state, f"mesh/{MESH_NAME}").get("HTTP") or {}
+    return HttpRoute(
+        request_timeout_seconds=_seconds(timeout) or DEFAULT_REQUEST_TIMEOUT_SECONDS,
+        head_bytes=kilobytes * 1024 or DEFAULT_HEAD_BYTES,
+        rewrites_host=link.rewrite_host,
+        replaces_client_cert=bool(mesh.get("SanitizeXForwardedClientCert")),
+    )
+
+
+def _seconds(duration: str) -> float:
+    return parse_duration(duration) / 1e9
+
+
+def _entry(state: State, key: str) -> dict[str, Any]:
+    found = state.get(ENTRIES, key)
+    return found.value if found else {}

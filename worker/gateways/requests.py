@@ -1,0 +1,311 @@
+"""A caller's requests to one service: each decided about by itself, each sent to an instance of its own.
+
+Decide, then dial: a way to an upstream is made with the permit, and by nothing else. The rules, the instances
+and how they are reached are those of the moment, as a connection may stay for days.
+
+Belongs here: what a gateway knows that HTTP does not: intentions, endpoints, pools, the register, metrics.
+Never here: HTTP itself (`worker.http`).
+"""
+
+from collections.abc import Callable, Hashable
+
+from cluster.authorize import Denied, Permit, authorize
+from cluster.errors import Refused, UpstreamFault
+from cluster.http import authorize_request
+from cluster.intentions import Decision
+from cluster.pick import candidates
+from cluster.reasons import End
+from cluster.routes import Endpoint
+from worker.dial import Address
+from worker.dial.literal import is_address
+from worker.gateways import steps
+from worker.gateways.inbound import Inbound
+from worker.http import answers
+from worker.http.answers import Answer
+from worker.http.conversation import Conversation, Unserved
+from worker.http.heads import Hop, request_head
+from worker.http.limits import DEFAULT_LIMITS, HttpLimits
+from worker.http.pool import Key, Upstream
+from worker.http.requests import RequestHead
+from worker.http.wire import Wire
+from worker.net.leg import Leg, PlainLeg
+from worker.relay.engine import DOWN, UP
+from worker.telemetry.tally import Count
+from worker.tls.leg import TlsLeg
+from worker.view.view import HttpTarget, TerminatingTarget, View
+
+#: From the view of a moment to what is served there now.
+Find = Callable[[View], TerminatingTarget | None]
+
+#: What was permitted goes on, though it is HTTP no more.
+_SWITCHING = 101
+_FAILED = {
+    End.NO_ENDPOINT: answers.NO_HEALTHY_UPSTREAM,
+    End.DIAL_REFUSED: answers.CONNECT_FAILED,
+    End.DIAL_TIMEOUT: answers.CONNECT_TIMEOUT,
+    End.UPSTREAM_TLS: answers.TLS_FAILED,
+    End.OVERLOAD: answers.OVERFLOW,
+}
+
+
+async def serve(inbound: Inbound, client: TlsLeg, find: Find) -> End:
+    """Serve the requests of a caller that has proved who it is."""
+    entry = inbound.entry
+    entry.state = "http"
+    entry.expires_at = client.peer_not_after
+    wire = Wire(client, _counting(inbound, DOWN))
+    caller = _Caller(inbound, client, find)
+    settings = inbound.world.settings.limits
+    limits = HttpLimits(
+        head_bytes=caller.head_bytes,
+        idle_seconds=settings.idle_timeout_seconds or DEFAULT_LIMITS.idle_seconds,
+    )
+    return await Conversation(wire, caller, limits).run()
+
+
+def _counting(inbound: Inbound, direction: int) -> Callable[[int], None]:
+    counters = inbound.entry.flow.counters
+
+    def count(moved: int) -> None:
+        counters[direction] += moved
+
+    return count
+
+
+class _Caller:
+    """Who calls, and what holds for its requests now; see `worker.http.conversation.Backend`."""
+
+    def __init__(self, inbound: Inbound, client: TlsLeg, find: Find) -> None:
+        self.inbound = inbound
+        self.count_up = _counting(inbound, UP)
+        self._client = client
+        self._find = find
+        inbound.entry.recheck = self._is_still_permitted
+        self._carried: RequestHead | None = None
+        self._view: View | None = None
+        self._target: TerminatingTarget | None = None
+        self._answer: Permit | Denied
+        self._hop: Hop
+        self._allowed: Count
+        self._denied: Count
+        self._address = inbound.sock.getpeername()[0].encode()
+        self._follow(inbound.world.current.view)
+
+    @property
+    def head_bytes(self) -> int:
+        target = self._target
+        return target.http.route.head_bytes if target and target.http else DEFAULT_LIMITS.head_bytes
+
+    def judge(self, request: RequestHead) -> "Answer | _Way":
+        """By the policy of this moment, which is written down before anything can be awaited."""
+        view = self.inbound.world.current.view
+        if view is not self._view:
+            self._follow(view)
+        target = self._target
+        if target is None or target.http is None:
+            return answers.GONE
+        permit = self._permit(request)
+        if permit is None:
+            self._denied.inc()
+            return answers.DENIED
+        self._allowed.inc()
+        return _Way(self, permit, target, target.http, self._hop)
+
+    def _permit(self, request: RequestHead) -> Permit | None:
+        entry, answer = self.inbound.entry, self._answer
+        if isinstance(answer, Permit):
+            entry.permit, self._carried = answer, request
+            return answer
+        decision = answer.decision
+        if answer.source is None or decision is None or decision.rule is None:
+            return None
+        if not decision.rule.permissions or not self._is_permitted(request):
+            return None
+        permit = Permit(
+            answer.source, answer.destination, Decision(allowed=True, rule=decision.rule)
+        )
+        entry.permit, self._carried = permit, request
+        return permit
+
+    def _is_permitted(self, request: RequestHead) -> bool:
+        """What an intention with permissions says of this request."""
+        view, answer = self._view, self._answer
+        assert view is not None
+        policy = view.requests_of(answer.destination)
+        return authorize_request(policy, answer.source, request.as_judged()).allowed
+
+    def _is_still_permitted(self) -> bool:
+        """What is carried now, after the rules have changed."""
+        request = self._carried
+        if request is None:
+            return True
+        view = self.inbound.world.current.view
+        if view is not self._view:
+            self._follow(view)
+        return isinstance(self._answer, Permit) or self._is_permitted(request)
+
+    def _follow(self, view: View) -> None:
+        entry, client = self.inbound.entry, self._client
+        self._view = view
+        target = self._target = self._find(view)
+        if target is None or target.http is None:
+            self._target = None
+            return
+        answer = self._answer = authorize(
+            view.policy_of(target.service), client.peer_uri, view.trust_domain
+        )
+        entry.decided(answer, view.generation)
+        counter = self.inbound.world.metrics.decisions.counter
+        self._allowed = counter(view, entry.gateway, target.service, answer.source, True)
+        self._denied = counter(view, entry.gateway, target.service, answer.source, False)
+        self._hop = Hop(
+            address=self._address,
+            scheme=b"https",
+            client_cert=_element(client, target.http.own_uri),
+            replaces_cert=target.http.route.replaces_client_cert,
+        )
+
+    def answered(self, status: int, seconds: float) -> None:
+        target = self._target
+        if target is not None and target.http is not None:
+            target.http.meters.requests(status).inc()
+            target.http.meters.seconds.observe(seconds)
+        if status != _SWITCHING:
+            self._carried = None
+
+    def is_leaving(self) -> bool:
+        return self.inbound.world.live.is_leaving
+
+    def waits(self, wake: Callable[[], object] | None) -> None:
+        self.inbound.entry.waits(wake)
+
+
+def _element(client: TlsLeg, own_uri: str) -> bytes:
+    """What `X-Forwarded-Client-Cert` says of this caller (Envoy's format, without the certificate itself)."""
+    peer = client.peer
+    subject = peer.subject.replace("\\", "\\\\").replace('"', '\\"')
+    parts = [f"By={own_uri}", f"Hash={peer.fingerprint}", f'Subject="{subject}"']
+    parts += [f"URI={uri}" for uri in peer.uris]
+    parts += [f"DNS={name}" for name in peer.dns_names]
+    return ";".join(parts).encode("ascii", "replace")
+
+
+class _Way:
+    """One permitted request on its way out; see `worker.http.conversation.Way`."""
+
+    __slots__ = ("_caller", "_hop", "_http", "_target")
+
+    def __init__(
+        self,
+        caller: _Caller,
+        permit: Permit,
+        target: TerminatingTarget,
+        http: HttpTarget,
+        hop: Hop,
+    ) -> None:
+        assert permit.destination == target.service
+        self._caller = caller
+        self._target = target
+        self._http = http
+        self._hop = hop
+
+    @property
+    def timeout_seconds(self) -> float:
+        return self._http.route.request_timeout_seconds
+
+    def head(self, request: RequestHead, upstream: Upstream) -> bytes:
+        chance = self._caller.inbound.world.chance
+        return request_head(
+            request,
+            self._hop,
+            host=self._host(request, upstream.endpoint),
+            request_id=_request_id(chance.getrandbits(128)),
+        )
+
+    def _host(self, request: RequestHead, endpoint: Endpoint) -> bytes:
+        """An instance with a name is asked by its name, unless the link says otherwise (spec 4.5)."""
+        if self._http.route.rewrites_host and not is_address(endpoint.address):
+            return endpoint.address.encode()
+        return request.host or str(endpoint).encode()
+
+    async def connect(self, *, afresh: bool) -> Upstream:
+        inbound, target = self._caller.inbound, self._target
+        endpoint = target.ways.draw(inbound.world.chance)
+        if endpoint is None:
+            raise Unserved(answers.NO_HEALTHY_UPSTREAM)
+        try:
+            found = None if afresh else self._pooled(endpoint)
+            upstream = found or await self._dial(endpoint)
+        except (UpstreamFault, Refused) as error:
+            raise Unserved(_FAILED[error.end]) from error
+        inbound.entry.endpoint = upstream.endpoint
+        upstream.moved = self._caller.count_up
+        return upstream
+
+    def _pooled(self, endpoint: Endpoint) -> Upstream | None:
+        origination = self._target.origination
+        made_with = origination.context() if origination else None
+        return self._caller.inbound.world.pools.take(_key(endpoint, origination), made_with)
+
+    async def _dial(self, first: Endpoint) -> Upstream:
+        """`first`, then others; no request has been sent to any."""
+        inbound, target = self._caller.inbound, self._target
+        world, origination = inbound.world, target.origination
+        key = _key(first, origination)
+        if not world.pools.may_dial(key):
+            raise Unserved(answers.OVERFLOW)
+        try:
+            leg, endpoint = await self._leg(first)
+        except BaseException:
+            world.pools.forget(key)
+            raise
+        if endpoint != first:
+            world.pools.forget(key)
+            key = _key(endpoint, origination)
+            world.pools.count(key)
+        made_with = origination.context() if origination else None
+        return Upstream(leg, endpoint, key, made_with)
+
+    async def _leg(self, first: Endpoint) -> tuple[Leg, Endpoint]:
+        inbound, target = self._caller.inbound, self._target
+        world = inbound.world
+        others = (one for one in candidates(target.endpoints, world.chance) if one != first)
+        order = {Address(host=one.address, port=one.port): one for one in (first, *others)}
+        started = world.clock()
+        sock, at = await world.dialer.connect(
+            tuple(order), connect_timeout_seconds=target.connect_timeout_seconds
+        )
+        world.metrics.dial_seconds.observe(world.clock() - started)
+        leg: Leg = PlainLeg(sock)
+        try:
+            if target.origination is not None:
+                leg = await steps.originate(inbound, target.origination, sock, at.host)
+        except BaseException:
+            sock.close()
+            raise
+        world.metrics.upstream_connect_seconds.observe(world.clock() - started)
+        return leg, order[at]
+
+    def release(self, upstream: Upstream, *, reusable: bool) -> None:
+        pools = self._caller.inbound.world.pools
+        if reusable:
+            pools.give(upstream)
+        else:
+            pools.drop(upstream)
+
+    async def relay(self, client: Wire, upstream: Upstream) -> End:
+        inbound = self._caller.inbound
+        try:
+            return await steps.relay(inbound, client.leg, upstream.leg)
+        finally:
+            inbound.world.pools.forget(upstream.key)
+
+
+def _key(endpoint: Endpoint, origination: Hashable) -> Key:
+    return endpoint.address, endpoint.port, origination
+
+
+def _request_id(bits: int) -> bytes:
+    """A UUID of version 4 (RFC 9562): no secret, so any source of chance will do."""
+    text = b"%032x" % (bits & ~(0xF << 76) & ~(0x3 << 62) | 4 << 76 | 2 << 62)
+    return b"-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

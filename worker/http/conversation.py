@@ -1,0 +1,305 @@
+"""What a caller and a gateway say to each other on one connection, request after request.
+
+One request is served to its end before the next is read, so pipelined ones are answered in order, and what
+waits stays with the caller. After anything that cannot be understood the connection is closed, as nobody
+can say where the next request would begin.
+
+Belongs here: the order of a request's steps and what each failure is answered with. Never here: who may ask
+for what, or which upstream gets it: a gateway kind says both (`Backend`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+import trio
+
+from cluster.errors import ClientFault, UpstreamFault
+from cluster.reasons import End
+from worker.http import answers
+from worker.http.answers import Answer
+from worker.http.bodies import Body, body_of
+from worker.http.exchange import (
+    CutShort,
+    Exchange,
+    Outcome,
+    Patience,
+    Phase,
+    UpstreamLost,
+    opening,
+)
+from worker.http.faults import BadRequest, BadResponse
+from worker.http.limits import DEFAULT_LIMITS, UNWANTED_BODY_BYTES, HttpLimits
+from worker.http.pool import Upstream
+from worker.http.reading import next_request
+from worker.http.requests import RequestHead
+from worker.http.wire import Wire
+
+#: May be sent twice without harm (RFC 9110 section 9.2.2).
+_IDEMPOTENT = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"})
+
+
+class Unserved(Exception):
+    """There is no upstream to be had, and this is what the caller is told."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.text)
+        self.answer = answer
+
+
+class Way(Protocol):
+    """What was decided about one request that may go on."""
+
+    @property
+    def timeout_seconds(self) -> float:
+        """How long the upstream may take to answer a whole request."""
+        ...
+
+    def head(self, request: RequestHead, upstream: Upstream) -> bytes:
+        """The request's head as this upstream gets it."""
+        ...
+
+    async def connect(self, *, afresh: bool) -> Upstream:
+        """A connection to an upstream; with `afresh` none that was used before. Raises `Unserved`."""
+        ...
+
+    def release(self, upstream: Upstream, *, reusable: bool) -> None:
+        """The exchange is over."""
+        ...
+
+    async def relay(self, client: Wire, upstream: Upstream) -> End:
+        """Carry bytes from now on; `upstream` is closed by this."""
+        ...
+
+
+class Backend(Protocol):
+    """Whom a connection's requests go to."""
+
+    def judge(self, request: RequestHead) -> Way | Answer:
+        """May this request be made, and which way does it go? By the rules of this moment."""
+        ...
+
+    def answered(self, status: int, seconds: float) -> None:
+        """One request is over; `seconds` since its head was read."""
+        ...
+
+    def is_leaving(self) -> bool:
+        """Whether callers are to be told to go elsewhere."""
+        ...
+
+    def waits(self, wake: Callable[[], object] | None) -> None:
+        """The connection is idle until its next request, and `wake` ends it; None: no longer."""
+        ...
+
+
+@dataclass(slots=True)
+class _Asked:
+    """The request that is being served."""
+
+    request: RequestHead
+    body: Body
+    started: float
+    status: int = 0  # of what was answered; 0 is nothing yet
+
+
+class Conversation:
+    """One caller's connection."""
+
+    def __init__(self, client: Wire, backend: Backend, limits: HttpLimits = DEFAULT_LIMITS) -> None:
+        self._client = client
+        self._backend = backend
+        self._limits = limits
+        self._patience = Patience()
+        self._asked: _Asked | None = None
+
+    async def run(self) -> End:
+        """Until either side has had enough. Raises `Ended` when it was not in order."""
+        try:
+            while True:
+                self._patience = Patience()
+                with self._patience.scope:
+                    end = await self._turn()
+                if self._patience.scope.cancelled_caught:
+                    end = None
+                    with trio.move_on_after(self._limits.stall_seconds):
+                        end = await self._too_late()
+                if end is not None:
+                    return end
+        except ConnectionError as error:
+            raise ClientFault(End.CLIENT_RESET, str(error)) from None
+
+    async def _turn(self) -> End | None:
+        """One request; None if another may follow."""
+        self._asked = None
+        try:
+            request = await self._next()
+            if request is None:
+                await self._client.hang_up()
+                return End.FINISHED
+            return await self._serve(request)
+        except BadRequest as bad:
+            return await self._refuse(bad)
+
+    async def _next(self) -> RequestHead | None:
+        """The next request's head; None if the caller, or we, have had enough."""
+        client, limits = self._client, self._limits
+        self._patience.wait(Phase.IDLE, limits.idle_seconds)
+        while True:
+            if client.unread:
+                if self._patience.phase is Phase.IDLE:
+                    self._patience.wait(Phase.HEAD, limits.head_seconds)
+                request, client.unread = next_request(
+                    client.unread, limits.head_bytes, limits.fields
+                )
+                if request is not None:
+                    return request
+            if not await self._more():
+                if client.unread.strip(b"\r\n"):
+                    raise BadRequest("the connection ended in a request head")
+                return None
+
+    async def _more(self) -> bool:
+        """Read on; while idle, the gateway may end the waiting."""
+        if self._client.unread:
+            return await self._client.more()
+        if self._backend.is_leaving():
+            return False
+        self._backend.waits(self._patience.scope.cancel)
+        try:
+            return await self._client.more()
+        finally:
+            self._backend.waits(None)
+
+    async def _serve(self, request: RequestHead) -> End | None:
+        length = request.length
+        body = body_of(length or 0)
+        asked = self._asked = _Asked(request, body, trio.current_time())
+        judged = self._backend.judge(request)
+        if isinstance(judged, Answer):
+            return await self._say(judged)
+        try:
+            outcome = await self._forward(judged, asked)
+        except Unserved as unserved:
+            return await self._say(unserved.answer)
+        except UpstreamLost:
+            return await self._say(answers.UPSTREAM_LOST)
+        except BadResponse:
+            return await self._say(answers.UPSTREAM_NOT_HTTP)
+        except CutShort as cut:
+            self._break_off(End.UPSTREAM_RESET, str(cut))
+        if isinstance(outcome, End):
+            return outcome
+        self._over(outcome.status)
+        if outcome.keeps_client:
+            return None
+        await self._client.hang_up()
+        return End.FINISHED
+
+    async def _forward(self, way: Way, asked: _Asked) -> Outcome | End:
+        """Ask an upstream; a second time if the first had hung up before it was asked."""
+        request, client = asked.request, self._client
+        start = opening(request, asked.body, client)
+        is_whole = asked.body.is_over
+        upstream = await way.connect(afresh=False)
+        if request.expects_continue and not is_whole and not start:
+            await client.send(answers.CONTINUE)
+        try:
+            return await self._ask(way, asked, upstream, start)
+        except UpstreamLost as lost:
+            again = lost.unanswered and upstream.is_used and is_whole
+            if not again or (upstream.has_sent and request.method not in _IDEMPOTENT):
+                raise
+        return await self._ask(way, asked, await way.connect(afresh=True), start)
+
+    async def _ask(
+        self, way: Way, asked: _Asked, upstream: Upstream, start: bytes
+    ) -> Outcome | End:
+        exchange = Exchange(
+            self._client,
+            asked.request,
+            asked.body,
+            upstream,
+            limits=self._limits,
+            patience=self._patience,
+            timeout_seconds=way.timeout_seconds,
+            is_closing=self._backend.is_leaving,
+        )
+        try:
+            outcome = await exchange.run(way.head(asked.request, upstream) + start)
+        except BaseException:
+            way.release(upstream, reusable=False)
+            raise
+        if not outcome.switched:
+            way.release(upstream, reusable=outcome.keeps_upstream)
+            return outcome
+        self._over(outcome.status)
+        return await way.relay(self._client, upstream)
+
+    def _over(self, status: int) -> None:
+        """Account for the request."""
+        if self._asked is not None and not self._asked.status:
+            self._asked.status = status
+            self._backend.answered(status, trio.current_time() - self._asked.started)
+
+    async def _say(self, answer: Answer) -> End | None:
+        """Answer by ourselves; the connection goes on if what is left of the body is small and will come."""
+        asked = self._asked
+        assert asked is not None
+        request, body = asked.request, asked.body
+        keep = self._may_go_on(answer, request, body)
+        self._over(answer.status)
+        self._patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
+        is_head = request.method == b"HEAD"
+        await self._client.send(
+            answer.render(is_head=is_head, keep_alive=keep, minor=request.minor)
+        )
+        if not keep:
+            await self._client.hang_up()
+            return End.FINISHED
+        await self._skip(body)
+        return None
+
+    def _may_go_on(self, answer: Answer, request: RequestHead, body: Body) -> bool:
+        if answer.closes or not request.keep_alive or self._backend.is_leaving():
+            return False
+        if body.is_over:
+            return True
+        return not request.expects_continue and 0 < (request.length or 0) <= UNWANTED_BODY_BYTES
+
+    async def _skip(self, body: Body) -> None:
+        """Read what nobody wants, up to the next request."""
+        client = self._client
+        while not body.is_over:
+            if not client.unread and not await client.more():
+                raise ClientFault(End.CLIENT_RESET, "the caller ended in a body")
+            _, client.unread = body.take(client.unread)
+
+    async def _refuse(self, bad: BadRequest) -> End:
+        if self._patience.phase is Phase.DOWNLOAD:
+            self._break_off(End.BAD_REQUEST, bad.why)
+        answer = answers.bad_request(bad.status, bad.why)
+        if self._asked is None:
+            self._backend.answered(bad.status, 0.0)
+        self._over(bad.status)
+        await self._client.send(answer.render(is_head=False, keep_alive=False))
+        await self._client.hang_up()
+        return End.BAD_REQUEST
+
+    def _break_off(self, end: End, why: str) -> NoReturn:
+        """End in the middle of an answer: a reset says that it is not whole."""
+        self._over(502)
+        self._client.abort()
+        raise UpstreamFault(end, why)
+
+    async def _too_late(self) -> End | None:
+        """The time was up: for what, the phase says."""
+        phase, self._patience = self._patience.phase, Patience()
+        match phase:
+            case Phase.IDLE:
+                await self._client.hang_up()
+                return End.FINISHED if self._backend.is_leaving() else End.IDLE_TIMEOUT
+            case Phase.HEAD | Phase.UPLOAD:
+                return await self._refuse(BadRequest("it took too long to come", 408))
+            case Phase.ANSWER:
+                return await self._say(answers.TIMED_OUT)
+        self._break_off(End.IDLE_TIMEOUT, "no byte of the answer moved for too long")

@@ -1,0 +1,277 @@
+"""One request to one upstream, and its answer to the caller, both as they come and no faster than they go.
+
+Nothing is held beyond what one read gives, so a body of any size takes the same memory: a side that does not
+take what it is sent stops the reading at the other. While a body is on its way up, the answer may come
+already; it is passed on, and the rest of the body is nobody's.
+
+Belongs here: the bytes of one exchange. Never here: which upstream, whether to try another, or what to answer
+if there is none (`conversation`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, unique
+
+import trio
+
+from worker.http.bodies import Body, Malformed, body_of
+from worker.http.faults import BadRequest, BadResponse
+from worker.http.fields import CHUNKED, Fields, lines
+from worker.http.heads import is_chunked, response_head, switching
+from worker.http.limits import HttpLimits
+from worker.http.pool import Upstream
+from worker.http.reading import next_response
+from worker.http.requests import RequestHead
+from worker.http.responses import Ends, ResponseHead
+from worker.http.wire import Wire
+
+#: Bodies on fast paths never wait: so many pieces before other tasks have their turn.
+_PIECES_AT_ONCE = 8
+
+
+@unique
+class Phase(Enum):
+    """What is waited for; says what it means when the time is up."""
+
+    IDLE = "the next request"
+    HEAD = "the rest of a request's head"
+    UPLOAD = "the body of a request"
+    ANSWER = "the head of an answer"
+    DOWNLOAD = "the body of an answer"
+    SWITCHED = "nothing: it is no HTTP any more"
+
+
+class Patience:
+    """How long may be waited for what; `scope` is that of the request, and is cancelled at the deadline."""
+
+    __slots__ = ("phase", "scope")
+
+    def __init__(self) -> None:
+        self.phase = Phase.IDLE
+        self.scope = trio.CancelScope()
+
+    def wait(self, phase: Phase, seconds: float) -> None:
+        self.phase = phase
+        self.scope.deadline = trio.current_time() + seconds
+
+
+class UpstreamLost(Exception):
+    """The upstream went before it answered. `unanswered`: not one byte of an answer has come."""
+
+    def __init__(self, *, unanswered: bool) -> None:
+        super().__init__("the upstream went before it answered")
+        self.unanswered = unanswered
+
+
+class CutShort(Exception):
+    """The upstream went in the middle of its answer."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How an exchange went: the status, and which of the two connections can be used again."""
+
+    status: int
+    keeps_client: bool = False
+    keeps_upstream: bool = False
+    switched: bool = False
+
+
+def framed(content: bytes, *, chunked: bool) -> bytes:
+    """A piece of a body as it is sent."""
+    return b"%x\r\n%b\r\n" % (len(content), content) if chunked and content else content
+
+
+def _last(trailers: Fields) -> bytes:
+    return b"0\r\n%b\r\n" % lines(trailers)
+
+
+def opening(request: RequestHead, body: Body, client: Wire) -> bytes:
+    """What is there of the body already, as it is sent on. Raises `BadRequest`."""
+    try:
+        content, client.unread = body.take(client.unread)
+    except Malformed as error:
+        raise BadRequest(str(error)) from None
+    data = framed(content, chunked=request.length == CHUNKED)
+    return data + _last(body.trailers) if body.is_over and request.length == CHUNKED else data
+
+
+class Exchange:
+    """One attempt; see `run`."""
+
+    __slots__ = (
+        "_body",
+        "_client",
+        "_fault",
+        "_is_closing",
+        "_limits",
+        "_patience",
+        "_request",
+        "_timeout_seconds",
+        "_upstream",
+    )
+
+    def __init__(
+        self,
+        client: Wire,
+        request: RequestHead,
+        body: Body,
+        upstream: Upstream,
+        *,
+        limits: HttpLimits,
+        patience: Patience,
+        timeout_seconds: float,
+        is_closing: Callable[[], bool],
+    ) -> None:
+        """`body` is what is still to be read; `is_closing` says that the caller is to be told to go.
+
+        `timeout_seconds` is from the end of the request to the answer's head.
+        """
+        self._client = client
+        self._request = request
+        self._body = body
+        self._upstream = upstream
+        self._limits = limits
+        self._patience = patience
+        self._timeout_seconds = timeout_seconds
+        self._is_closing = is_closing
+        self._fault: Exception | None = None
+
+    async def run(self, head: bytes) -> Outcome:
+        """Send `head`, which may have some of the body behind it, then the rest; pass the answer on.
+
+        Raises `UpstreamLost` and `BadResponse` while nothing was answered, then `CutShort`; `BadRequest`
+        for a body that is malformed; `ConnectionError` for a lost caller.
+        """
+        is_whole = self._body.is_over
+        self._expect(Phase.ANSWER if is_whole else Phase.UPLOAD)
+        try:
+            await self._upstream.send(head)
+        except ConnectionError:
+            if is_whole and not self._upstream.has_sent:
+                raise UpstreamLost(unanswered=True) from None
+            # It may have answered before it went.
+        return await (self._answer() if is_whole else self._both_ways())
+
+    def _expect(self, phase: Phase) -> None:
+        seconds = self._timeout_seconds if phase is Phase.ANSWER else self._limits.stall_seconds
+        self._patience.wait(phase, seconds)
+
+    async def _both_ways(self) -> Outcome:
+        outcome: Outcome | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._upload, nursery.cancel_scope)
+            try:
+                outcome = await self._answer()
+            except Exception as error:
+                self._fault = self._fault or error
+            nursery.cancel_scope.cancel()
+        if self._fault is not None:
+            raise self._fault
+        assert outcome is not None
+        return outcome
+
+    async def _upload(self, exchange: trio.CancelScope) -> None:
+        """The rest of the body. If the caller is to blame for its end, so for that of the exchange."""
+        chunked = self._request.length == CHUNKED
+        try:
+            await self._pump(self._client, self._body, self._upstream, b"", chunked=chunked)
+        except Malformed as error:
+            self._fault = BadRequest(str(error))
+            exchange.cancel()
+        except ConnectionError as error:
+            if self._client.is_lost:
+                self._fault = error
+                exchange.cancel()
+        else:
+            if self._patience.phase is Phase.UPLOAD:
+                self._expect(Phase.ANSWER)
+
+    async def _answer(self) -> Outcome:
+        response = await self._head()
+        if response.status == 101:
+            return await self._switch(response)
+        request, upstream = self._request, self._upstream
+        minor, is_whole = request.minor, self._body.is_over
+        chunked = is_chunked(response, minor)
+        measured = chunked or not response.has_body or response.length not in (None, CHUNKED)
+        keep = request.keep_alive and is_whole and measured and not self._is_closing()
+        head = response_head(response, minor=minor, keep_alive=keep)
+        self._expect(Phase.DOWNLOAD)
+        if response.has_body:
+            await self._download(response, head, chunked=chunked)
+        else:
+            await self._client.send(head)
+        reusable = response.keep_alive and is_whole and not upstream.unread
+        return Outcome(response.status, keeps_client=keep, keeps_upstream=reusable)
+
+    async def _download(self, response: ResponseHead, head: bytes, *, chunked: bool) -> None:
+        ends = response.ends
+        body = body_of(None if isinstance(ends, Ends) else ends)
+        try:
+            await self._pump(self._upstream, body, self._client, head, chunked=chunked)
+        except Malformed as error:
+            raise CutShort(str(error)) from None
+        except ConnectionError:
+            if self._client.is_lost:
+                raise
+            raise CutShort("the upstream was lost") from None
+
+    async def _pump(
+        self, source: Wire, body: Body, sink: Wire, data: bytes, *, chunked: bool
+    ) -> None:
+        """`data`, then the body: first what was read already. Raises `Malformed`, `ConnectionError`."""
+        pieces = 0
+        while True:
+            if source.unread:
+                content, source.unread = body.take(source.unread)
+                data += framed(content, chunked=chunked)
+            if body.is_over:
+                await sink.send(data + _last(body.trailers) if chunked else data)
+                return
+            if data:
+                await sink.send(data)
+                data = b""
+            pieces += 1
+            if pieces % _PIECES_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            self._patience.wait(self._patience.phase, self._limits.stall_seconds)
+            if not await source.more():
+                body.end()
+
+    async def _head(self) -> ResponseHead:
+        """The head of the final answer; those before it are passed on, but for our own 100."""
+        upstream, request, limits = self._upstream, self._request, self._limits
+        while True:
+            response, upstream.unread = next_response(
+                upstream.unread, request.method, limits.head_bytes, limits.fields
+            )
+            if response is None:
+                await self._more()
+            elif response.status == 101:
+                if not request.upgrade or response.upgrade.lower() != request.upgrade:
+                    raise BadResponse("an upgrade that nobody asked for")
+                return response
+            elif not response.is_interim:
+                return response
+            elif response.status != 100 and request.minor:
+                await self._client.send(response_head(response, minor=1, keep_alive=True))
+
+    async def _more(self) -> None:
+        upstream = self._upstream
+        try:
+            if await upstream.more():
+                return
+        except ConnectionError:
+            pass
+        raise UpstreamLost(unanswered=not upstream.unread) from None
+
+    async def _switch(self, response: ResponseHead) -> Outcome:
+        """The last of HTTP here: what either side sent too early goes to the other."""
+        client, upstream = self._client, self._upstream
+        await client.send(switching(response) + upstream.unread)
+        if client.unread:
+            await upstream.send(client.unread)
+        client.unread = upstream.unread = b""
+        self._patience.wait(Phase.SWITCHED, float("inf"))
+        return Outcome(101, switched=True)

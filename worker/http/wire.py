@@ -1,0 +1,103 @@
+"""One side of an exchange: a leg with waiting, and the bytes that were read from it and not used yet.
+
+Belongs here: reading, sending and hanging up, for plain and TLS legs alike. Never here: what the bytes mean.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+import trio
+
+from worker.net.leg import Leg, WouldBlockRead, WouldBlockWrite
+from worker.net.refuse import refuse
+from worker.relay.side import Side
+
+#: As much as is read at once. One for all connections of the process: what was read is copied out of it
+#: before any other task runs.
+_SCRATCH = memoryview(bytearray(64 * 1024))
+#: The most that one read of a TLS leg gives: then there is more to come at once.
+_RECORD_BYTES = 16 * 1024
+
+
+def _not_counted(_: int) -> None:
+    """Nobody counts these bytes."""
+
+
+class Wire:
+    """A leg for HTTP. One task may read from it and one may send; both may be the same.
+
+    Reading and sending raise `ConnectionError` when the peer is lost. `moved` is told how many bytes were
+    sent, as they are.
+    """
+
+    __slots__ = ("_side", "has_sent", "leg", "moved", "unread")
+
+    def __init__(self, leg: Leg, moved: Callable[[int], None] = _not_counted) -> None:
+        self.leg = leg
+        self.moved = moved
+        #: Whether any byte of the last `send` was taken.
+        self.has_sent = False
+        self.unread = b""
+        self._side = Side(leg)
+
+    async def more(self) -> bool:
+        """Read on; False when the peer has ended in order."""
+        count = await self._side.receive(_SCRATCH)
+        if count == _RECORD_BYTES:
+            count += self._read_ahead(count)
+        self.unread = (
+            self.unread + bytes(_SCRATCH[:count]) if self.unread else bytes(_SCRATCH[:count])
+        )
+        return count > 0
+
+    def _read_ahead(self, at: int) -> int:
+        """What more there is already; an end or an error is met again by the next read."""
+        start = at
+        with contextlib.suppress(WouldBlockRead, WouldBlockWrite, ConnectionError):
+            while at <= len(_SCRATCH) - _RECORD_BYTES:
+                count = self.leg.recv_into(_SCRATCH[at:])
+                if not count:
+                    break
+                at += count
+        return at - start
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a `ConnectionError` was about this side."""
+        return self._side.is_lost
+
+    async def send(self, data: bytes) -> None:
+        self.has_sent = False
+        await self._side.send(memoryview(data), self._sent)
+
+    def _sent(self, count: int) -> None:
+        self.has_sent = True
+        self.moved(count)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come, not even an end; then an idle connection can be used again."""
+        if self.unread:
+            return False
+        try:
+            self.leg.recv_into(_SCRATCH)
+        except WouldBlockRead:
+            return True
+        except (WouldBlockWrite, ConnectionError):
+            return False
+        return False
+
+    async def hang_up(self) -> None:
+        """End our direction in order, and give the peer a moment to read what was sent. No errors.
+
+        The socket is left to be closed.
+        """
+        with trio.move_on_after(1.0), contextlib.suppress(ConnectionError):
+            await self._side.end()
+        await refuse(self.leg.sock, b"")
+
+    def close(self) -> None:
+        self.leg.close()
+
+    def abort(self) -> None:
+        """Close with a reset, so that nobody takes what was sent for complete."""
+        self.leg.abort()
