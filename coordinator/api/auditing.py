@@ -17,6 +17,7 @@ from coordinator.audit.entry import ENTRY, Entry
 from .access import peer_of_scope
 from .services import Services
 
+_MOST_PATH = 500
 _MUTATING = ("PUT", "POST", "DELETE")
 
 
@@ -32,7 +33,7 @@ def entry_for(services: Services, request: Request) -> Entry | None:
         lines=services.audit,
         clock=services.clock,
         method=request.method,
-        path=request.scope["path"],
+        path=_path(request.scope["path"]),
         source=_source(request.scope),
     )
 
@@ -45,6 +46,11 @@ def working_for(entry: Entry) -> Iterator[None]:
         yield
     finally:
         ENTRY.reset(token)
+
+
+def _path(path: str) -> str:
+    """As much of it as tells what was called: with long ones others' calls would soon be rotated away."""
+    return path if len(path) <= _MOST_PATH else f"{path[:_MOST_PATH]}… ({len(path)} characters)"
 
 
 def _source(scope: Scope) -> str:

@@ -93,15 +93,20 @@ class AuditLog:
         self._size += len(data)
 
     def _rotate(self) -> None:
-        """`audit.jsonl` becomes `.1`, which was becomes `.2`, and so on; the oldest goes."""
+        """`audit.jsonl` becomes `.1`, which was becomes `.2`, and so on; the oldest goes.
+
+        Where there is no new file to be had, the next line tries again, and moves nothing twice.
+        """
         os.fsync(self._file)
-        for number in range(self._keep - 1, 0, -1):
-            older = self._numbered(number)
-            if older.exists():
-                older.rename(self._numbered(number + 1))
-        self.path.rename(self._numbered(1))
-        os.close(self._file)
+        if self.path.exists():
+            for number in range(self._keep - 1, 0, -1):
+                older = self._numbered(number)
+                if older.exists():
+                    older.rename(self._numbered(number + 1))
+            self.path.rename(self._numbered(1))
+        filled = self._file
         self._open()
+        os.close(filled)
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{NAME}.{number}")

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -99,3 +100,24 @@ async def test_while_it_cannot_be_written_every_change_is_refused(small_disk):
     with pytest.raises(AuditError):
         await log.require_writable()
     log.close()
+
+
+async def test_where_there_is_no_new_file_to_be_had_nothing_is_lost(tmp_path, monkeypatch):
+    log = AuditLog(tmp_path, max_bytes=100, keep=3)
+    await log.append_durably(line(1, text="x" * 80))
+    real, failing = os.open, True
+
+    def no_descriptor(*arguments):
+        if failing:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(*arguments)
+
+    monkeypatch.setattr("coordinator.audit.log.os.open", no_descriptor)
+    for number in (2, 3, 4, 5):
+        with pytest.raises(AuditError, match="Too many open files"):
+            await log.append_durably(line(number))
+    failing = False
+    await log.require_writable()
+    await log.append_durably(line(6))
+    log.close()
+    assert [call["id"] for call in last_calls(log.path, 9)] == ["c6", "c1"]
