@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cluster.catalog import Kind
+from coordinator.store.graves import Graves
 from coordinator.store.records import Record
 from coordinator.store.settle import Effect
 from coordinator.store.state import State
@@ -22,6 +23,8 @@ from coordinator.store.wanted import Wanted
 _TABLES = (NODES, SERVICES, CHECKS)
 _LINKS = f"{Kind.TERMINATING_GATEWAY}/"
 _DEFAULTS = "service-defaults/"
+
+_Places = defaultdict[str, set[str]]
 
 
 def following(wanted: Wanted) -> "CatalogIndex":
@@ -59,9 +62,9 @@ class CatalogIndex:
         self._checks_by_node: defaultdict[str, set[str]] = defaultdict(set)
         self._checks_about: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._watched: set[str] = set()
-        self._changed: dict[str, int] = {}
-        self._reached: dict[str, int] = {}
-        self._node_changed: dict[str, int] = {}
+        self._changed = _Marks(self._floor)
+        self._reached = _Marks(self._floor)
+        self._node_changed = _Marks(self._floor)
         for record in state.table(SERVICES).values():
             self._put_service(record)
         for record in state.table(CHECKS).values():
@@ -107,16 +110,20 @@ class CatalogIndex:
 
     def service_index(self, service: str) -> int:
         """The last revision that changed instances of this name, their nodes or their checks."""
-        return self._changed.get(service, self._floor)
+        return self._changed.of(service)
 
     def connect_index(self, service: str) -> int:
         """The same for what a caller in the mesh dials to reach the service."""
-        reached = self._reached.get(service, self._floor)
-        return max(reached, self.service_index(service), self._gateways_changed, self._links)
+        return max(
+            self._reached.of(service),
+            self.service_index(service),
+            self._gateways_changed,
+            self._links,
+        )
 
     def node_index(self, node: str) -> int:
         """The last revision that changed the node, or a service or check on it."""
-        return self._node_changed.get(node, self._floor)
+        return self._node_changed.of(node)
 
     def follow(self, effect: Effect) -> None:
         """Take in a commit."""
@@ -131,51 +138,51 @@ class CatalogIndex:
         elif record.table == CHECKS:
             self._replace_check(record, revision, is_gone)
         elif record.table == NODES:
-            self._node_changed[record.key] = revision
+            self._mark_node(record.key, revision)
             self._touch(self.services_on(record.key), revision)
         elif record.table == ENTRIES and record.key.startswith(_LINKS):
             self._links = revision
         elif record.table == ENTRIES and record.key.startswith(_DEFAULTS):
             # may make a destination of it, to which gateways are linked
-            self._reached[record.key.removeprefix(_DEFAULTS)] = revision
+            self._mark_reached(record.key.removeprefix(_DEFAULTS), revision)
 
     def _replace_service(self, record: Record, revision: int, is_gone: bool) -> None:
         before = self._services.pop(record.key, None)
         if before is not None:
-            for keys in self._places(before):
-                keys.discard(record.key)
+            for places, name in self._places(before):
+                _remove(places, name, record.key)
             self._touch([before], revision)
         if not is_gone:
             self._put_service(record)
             self._touch([record], revision)
-        self._node_changed[node_of(record)] = revision
+        self._mark_node(node_of(record), revision)
 
     def _put_service(self, record: Record) -> None:
         self._services[record.key] = record
-        for keys in self._places(record):
-            keys.add(record.key)
+        for places, name in self._places(record):
+            places[name].add(record.key)
 
-    def _places(self, record: Record) -> Iterator[set[str]]:
+    def _places(self, record: Record) -> Iterator[tuple[_Places, str]]:
         value = record.value
-        yield self._by_name[value["Service"]]
-        yield self._by_node[node_of(record)]
+        yield self._by_name, value["Service"]
+        yield self._by_node, node_of(record)
         if kind := value.get("Kind", ""):
-            yield self._by_kind[kind]
+            yield self._by_kind, kind
         if destination := _destination(value):
-            yield self._by_destination[destination]
+            yield self._by_destination, destination
 
     def _replace_check(self, record: Record, revision: int, is_gone: bool) -> None:
         node = node_of(record)
         before = self._checks.pop(record.key, None)
         if before is not None:
-            self._checks_by_node[node].discard(record.key)
-            self._checks_about[node, before.value.get("ServiceID", "")].discard(record.key)
+            _remove(self._checks_by_node, node, record.key)
+            _remove(self._checks_about, (node, before.value.get("ServiceID", "")), record.key)
             self._watched.discard(record.key)
             self._touch(self._about(before), revision)
         if not is_gone:
             self._put_check(record)
             self._touch(self._about(record), revision)
-        self._node_changed[node] = revision
+        self._mark_node(node, revision)
 
     def _put_check(self, record: Record) -> None:
         self._checks[record.key] = record
@@ -196,14 +203,49 @@ class CatalogIndex:
     def _touch(self, instances: Iterable[Record], revision: int) -> None:
         for record in instances:
             value = record.value
-            self._changed[value["Service"]] = revision
+            name = value["Service"]
+            self._changed.mark(name, revision, is_there=name in self._by_name)
             if destination := _destination(value):
-                self._reached[destination] = revision
+                self._mark_reached(destination, revision)
             if value.get("Kind") == Kind.TERMINATING_GATEWAY:
                 self._gateways_changed = revision
 
+    def _mark_reached(self, service: str, revision: int) -> None:
+        self._reached.mark(service, revision, is_there=service in self._by_destination)
+
+    def _mark_node(self, node: str, revision: int) -> None:
+        is_there = node in self._by_node or node in self._checks_by_node
+        self._node_changed.mark(node, revision, is_there=is_there)
+
     def _found(self, keys: Iterable[str]) -> list[Record]:
         return [self._services[key] for key in sorted(keys)]
+
+
+class _Marks:
+    """When each name last changed. Of names that are gone the latest are known one by one, see `Graves`."""
+
+    def __init__(self, floor: int) -> None:
+        self._at: dict[str, int] = {}
+        self._gone = Graves(floor)
+
+    def of(self, name: str) -> int:
+        return self._at.get(name) or self._gone.of_key(name)
+
+    def mark(self, name: str, revision: int, *, is_there: bool) -> None:
+        if is_there:
+            self._at[name] = revision
+        else:
+            self._at.pop(name, None)
+            self._gone.bury(name, revision)
+
+
+def _remove(
+    places: "_Places | defaultdict[tuple[str, str], set[str]]", name: Any, key: str
+) -> None:
+    """Take a key out, and with the last one the name: names come and go for as long as we run."""
+    places[name].discard(key)
+    if not places[name]:
+        del places[name]
 
 
 def _destination(service: dict[str, Any]) -> str:

@@ -133,3 +133,29 @@ def test_checks_that_change_by_themselves_are_watched():
         table=CHECKS, key="n/c", value={"Definition": {"DeregisterCriticalServiceAfter": "1m"}}
     )
     assert is_watched(put)
+
+
+async def test_names_that_come_and_go_leave_nothing_behind_and_no_index_goes_back():
+    wanted = await Wanted.open(MemoryStore())
+    index = following(wanted)
+    seen = 0
+    for number in range(3):
+        name = f"job-{number}"
+        value = {"ID": name, "Service": name, "Kind": "connect-proxy"}
+        value["Proxy"] = {"DestinationServiceName": f"of-{name}"}
+        check = {"CheckID": "c", "ServiceID": name, "Status": "passing"}
+        put = [
+            Put(table=NODES, key=f"host-{number}", value={"Node": f"host-{number}"}),
+            Put(table=SERVICES, key=f"host-{number}/{name}", value=value),
+            Put(table=CHECKS, key=f"host-{number}/c", value=check),
+        ]
+        await wanted.commit(put)
+        made = index.service_index(name)
+        await wanted.commit([Delete(table=one.table, key=one.key) for one in put])
+        assert index.service_index(name) == index.node_index(f"host-{number}") > made > seen
+        assert index.connect_index(f"of-{name}") > made
+        seen = made
+    sized = [value for value in vars(index).values() if hasattr(value, "__len__")]
+    sized += [value._at for value in vars(index).values() if hasattr(value, "_at")]
+    assert len(sized) > 8
+    assert not any(sized)
