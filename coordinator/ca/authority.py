@@ -21,7 +21,7 @@ from cryptography import x509
 
 from cluster.certs import Root, TrustBundle
 from cluster.identity import SigningId
-from coordinator.store.records import Change, Conflict, Delete, Expect
+from coordinator.store.records import Change, Conflict, Delete, Expect, StoreError
 from coordinator.store.tables import CA, CA_KEYS
 from coordinator.store.wanted import Wanted
 
@@ -227,10 +227,13 @@ class Authority:
             log.info("pruned roots", roots=[root.id for root in gone])
 
     async def keep_pruned(self) -> None:
-        """Prune now and every hour, for ever."""
+        """Prune now and every hour, for ever; what the store refuses is tried again then."""
         while True:
-            async with self._changing:
-                await self.prune()
+            try:
+                async with self._changing:
+                    await self.prune()
+            except StoreError as error:
+                log.error("roots that nobody needs stay for now", error=str(error))
             await trio.sleep(PRUNE_EVERY_SECONDS)
 
     async def _bootstrap(self, config: Mapping[str, Any]) -> None:

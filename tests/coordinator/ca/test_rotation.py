@@ -4,14 +4,16 @@ import random
 import subprocess
 
 import pytest
+import trio
 from cryptography import x509
 
 from cluster.identity import SigningId
-from coordinator.ca.authority import Authority
+from coordinator.ca.authority import PRUNE_EVERY_SECONDS, Authority
 from coordinator.ca.keys import dump_key, make_key
 from coordinator.ca.root import describe_root, make_root
 from coordinator.ca.rotation import CROSS_SIGNED_SECONDS, RotationRefused
 from coordinator.store.memory import MemoryStore
+from coordinator.store.records import StoreFull
 from coordinator.store.tables import CA, CA_KEYS
 from coordinator.store.wanted import Wanted
 
@@ -190,6 +192,26 @@ async def test_an_old_root_is_pruned_after_twice_the_life_of_a_leaf(authority, w
     revision = wanted.state.revision
     await authority.prune()
     assert wanted.state.revision == revision
+
+
+async def test_a_disk_without_room_stops_no_coordinator(authority, wanted, clock, autojump_clock):
+    await authority.configure(UNLIMITED | {"LeafCertTTL": "1h", "PrivateKeyBits": 384})
+    clock.now += 2 * HOUR
+    has_room = False
+
+    async def announce(effect, state):
+        if not has_room:
+            raise StoreFull("no room left")
+
+    wanted.precede(announce)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(authority.keep_pruned)
+        await trio.sleep(PRUNE_EVERY_SECONDS / 2)
+        assert len(roots(authority)) == 2
+        has_room = True
+        await trio.sleep(PRUNE_EVERY_SECONDS)
+        assert len(roots(authority)) == 1
+        nursery.cancel_scope.cancel()
 
 
 async def test_what_vouched_is_forgotten_when_it_has_expired(authority, clock):
