@@ -132,10 +132,10 @@ async def _rollback(call: Call) -> dict[str, Any]:
     services = call.services
     async with services.writes:
         before = services.wanted.state.snapshot()
-        written, removed = _way(before, _entries(before, revision))
+        written, removed = await trio.to_thread.run_sync(_way, before, revision)
         _require_writes(call, before, written, removed)
-        after = with_entries(before, written, removed)
-        if broken := broken_by(before, written, removed):
+        after, broken = await trio.to_thread.run_sync(_end, before, written, removed)
+        if broken:
             raise refuse(409, broken)
         made = before.revision
         if not is_dry:
@@ -159,8 +159,16 @@ def _require_writes(
             call.require(entry_write(record.value["Kind"], record.value["Name"], record.value))
 
 
-def _way(state: State, wanted: Bodies) -> tuple[list[Checked], list[str]]:
-    """What to write and what to remove. Raises ApiError (409) for what would not be valid today."""
+def _end(
+    state: State, written: list[Checked], removed: list[str]
+) -> tuple[State, tuple[Problem, ...]]:
+    """What the way leads to, and the rules that are broken there."""
+    return with_entries(state, written, removed), broken_by(state, written, removed)
+
+
+def _way(state: State, revision: int) -> tuple[list[Checked], list[str]]:
+    """What to write and what to remove. Raises ApiError: 404, or 409 for what would not be valid today."""
+    wanted = _entries(state, revision)
     present = present_entries(state)
     written, problems = [], []
     for diff in entry_diffs(present, wanted):

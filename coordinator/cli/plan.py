@@ -141,7 +141,8 @@ def _refuse(
 
 
 def _text(problem: dict[str, Any]) -> str:
-    place = f"{problem['file']}:{problem['line']}: " if problem["file"] else ""
+    line = f":{problem['line']}" if problem["line"] else ""
+    place = f"{problem['file']}{line}: " if problem["file"] else ""
     path = f"{problem['path']}: " if problem["path"] else ""
     return f"{place}{path}{problem['message']}"
 
