@@ -47,8 +47,12 @@ async def _register(call: Call) -> None:
         raise refuse(400, problems)
     refuse_unrunnable((check,))
     node = call.services.node_name
-    call.require(_check_rights(call, check))
-    await commit(call.services, lambda state: check_changes(state, node, OWN_ADDRESS, (check,)))
+
+    def changes(state: State) -> list[Change]:
+        call.require(_check_rights(call, check))
+        return check_changes(state, node, OWN_ADDRESS, (check,))
+
+    await commit(call.services, changes)
 
 
 def _check_rights(call: Call, check: Mapping[str, Any]) -> tuple[Right, ...]:
@@ -61,8 +65,7 @@ def _check_rights(call: Call, check: Mapping[str, Any]) -> tuple[Right, ...]:
 
 
 async def _deregister(call: Call) -> None:
-    key = _known(call).key
-    await commit(call.services, lambda _: [Delete(table=CHECKS, key=key)])
+    await commit(call.services, lambda _: [Delete(table=CHECKS, key=_known(call).key)])
 
 
 def _report(status: Health) -> Do:

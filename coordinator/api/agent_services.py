@@ -49,9 +49,9 @@ async def _register(call: Call) -> None:
     node, replace = call.services.node_name, call.flag("replace-existing-checks")
 
     def changes(state: State) -> list[Change]:
+        call.require(_definition_rights(state, node, definition))
         return definition_changes(state, node, OWN_ADDRESS, definition, replace_checks=replace)
 
-    call.require(_definition_rights(call.state, node, definition))
     await commit(call.services, changes)
 
 
@@ -69,8 +69,12 @@ def _definition_rights(state: State, node: str, definition: dict[str, Any]) -> t
 
 async def _deregister(call: Call) -> None:
     node, service = call.services.node_name, call.path("service")
-    require_write(call, service)
-    await commit(call.services, lambda state: _removal(state, node, service))
+
+    def changes(state: State) -> list[Change]:
+        require_write(call, service)
+        return _removal(state, node, service)
+
+    await commit(call.services, changes)
 
 
 def require_write(call: Call, service: str) -> None:
@@ -95,12 +99,12 @@ def _services(call: Call) -> dict[str, Any]:
 
 async def _service(call: Call) -> Response:
     """One service with the hash of its content; `?hash=` waits until the content has another."""
-    record = _record(call, call.state)
-    call.require(service_read(record.value["Service"]) if record else _own_node(call))
+    _require_read(call)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(until_gone, call.request, nursery.cancel_scope)
         await _hold(call)
         nursery.cancel_scope.cancel()
+    _require_read(call.again())
     shown = _shown(call, call.services.wanted.state)
     headers = {_HASH_HEADER: shown["ContentHash"]}
     return json_answer(shown, pretty=call.flag("pretty"), headers=headers)
@@ -118,9 +122,11 @@ async def _hold(call: Call) -> None:
         await wanted.wait_until(is_another, tables=(SERVICES,), prefix=_key(call))
 
 
-def _own_node(call: Call) -> Right:
-    """What it takes to learn that there is no such service."""
-    return node_read(call.services.node_name)
+def _require_read(call: Call) -> None:
+    """Raises ApiError (403). To learn that there is no such service takes the right to the node."""
+    record = _record(call, call.state)
+    own_node = node_read(call.services.node_name)
+    call.require(service_read(record.value["Service"]) if record else own_node)
 
 
 def _key(call: Call) -> str:

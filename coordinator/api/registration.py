@@ -21,7 +21,10 @@ from .services import Services
 
 
 async def commit(services: Services, changes: Callable[[State], list[Change]]) -> None:
-    """Commit what `changes` makes of the present state. Raises ApiError (400) for its ValueError."""
+    """Commit what `changes` makes of the present state. Raises ApiError (400) for its ValueError.
+
+    What the rights depend on may change while others commit, so `changes` asks for them.
+    """
     async with services.writes:
         try:
             made = changes(services.wanted.state)
@@ -86,8 +89,12 @@ async def _register(call: Call) -> bool:
     if body is None:
         raise refuse(400, problems)
     _check_datacenter(call, body.get("Datacenter", ""))
-    call.require(registration_rights(call.state, body))
-    await commit(call.services, lambda state: registration_changes(state, body))
+
+    def changes(state: State) -> list[Change]:
+        call.require(registration_rights(state, body))
+        return registration_changes(state, body)
+
+    await commit(call.services, changes)
     return True
 
 
@@ -97,8 +104,12 @@ async def _deregister(call: Call) -> bool:
     if not node:
         raise ApiError(400, "Must provide node")
     _check_datacenter(call, body.text("Datacenter"))
-    call.require(_removal_right(call, node, service, check))
-    await commit(call.services, lambda state: _removal(state, node, service, check))
+
+    def changes(state: State) -> list[Change]:
+        call.require(_removal_right(call, node, service, check))
+        return _removal(state, node, service, check)
+
+    await commit(call.services, changes)
     return True
 
 

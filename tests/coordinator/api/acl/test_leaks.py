@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 EXPLAIN = "/v1/lockgate/explain?source=api&destination=web"
 WEB_ONLY = 'service "web" { policy = "write" intentions = "write" }'
@@ -70,3 +71,35 @@ async def test_a_token_that_ends_while_it_listens_hears_no_more(services, manage
             await manager("DELETE", f"/v1/acl/token/{accessor}")
             services.monitor.tell("something")
     assert [one["event"] for one in heard] == ["listening"]
+
+
+async def test_a_token_that_ends_while_it_waits_for_a_service_is_not_shown_it(manager, bearing):
+    client, accessor = await bearer(manager, bearing)
+    own = {"Name": "web", "ID": "own"}
+    await manager("PUT", "/v1/agent/service/register", own)
+    path = "/v1/agent/service/own"
+    known = (await client("GET", path))["ContentHash"]
+    async with trio.open_nursery() as nursery:
+        waiting = f"{path}?hash={known}&wait=10s"
+        nursery.start_soon(lambda: client("GET", waiting, status=403))
+        await trio.sleep(0.05)
+        await manager("DELETE", f"/v1/acl/token/{accessor}")
+        await manager("PUT", "/v1/agent/service/register", own | {"Port": 1})
+
+
+async def test_rights_to_a_registration_are_those_to_what_is_overwritten(
+    services, manager, with_rules
+):
+    """The instance is another service's by the time that the registration's turn comes."""
+    rules = 'service "web" { policy = "write" } node_prefix "" { policy = "write" }'
+    weak = await with_rules(rules)
+    place = {"Node": "n1", "Address": "10.0.0.1"}
+    mine = place | {"Service": {"ID": "x", "Service": "web"}}
+    theirs = place | {"Service": {"ID": "x", "Service": "db"}}
+    async with trio.open_nursery() as nursery, services.writes:
+        nursery.start_soon(lambda: manager("PUT", "/v1/catalog/register", theirs))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(lambda: weak("PUT", "/v1/catalog/register", mine, status=403))
+        await trio.testing.wait_all_tasks_blocked()
+    found = await manager("GET", "/v1/catalog/node/n1")
+    assert found["Services"]["x"]["Service"] == "db"
