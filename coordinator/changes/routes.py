@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from cluster.ingress import IngressGateway
 from cluster.routes import Listener, TerminatingGateway
 from cluster.snapshot import SECTIONS, Snapshot
 
@@ -57,6 +58,8 @@ def _parts(section: str, value: Any) -> Iterator[tuple[str, Any]]:
         match part:
             case TerminatingGateway():
                 yield from ((f"{part.name}/{route.service}", route) for route in part.routes)
+            case IngressGateway():
+                yield from ((f"{part.name}:{one.port}", one) for one in part.listeners)
             case Listener():
                 yield f"{part.node}/{part.gateway} {part.address}:{part.port}", part
             case _:

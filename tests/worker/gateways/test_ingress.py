@@ -279,6 +279,7 @@ class TestPlaintext:
 
     async def test_permitted(self, front, upstream):
         await front.serve(self.SHAPE)
+        assert ServiceName(name="legacy") in front.node.world.current.view.policies
         await exchange(await front.call())
         decided = {"gateway": "front", "service": "legacy", "source": "front", "decision": "allow"}
         assert front.node.value("lockgate_authorization_decisions_total", **decided) == 1
@@ -422,6 +423,15 @@ class TestTls:
         await front.serve(*shape, tls=ListenerTls())
         assert await raw(front.port, hello_bytes(name), end=False) == (UNRECOGNIZED_NAME, False)
         await front.node.ended("no_route")
+
+    async def test_the_only_service_may_have_hosts_and_then_others_have_nothing(
+        self, front, raw, hello_bytes
+    ):
+        await front.behind()
+        await front.serve(served("billing", hosts=("db.example.com",)), tls=ListenerTls())
+        await exchange(await front.call_in_tls("db.example.com"))
+        answer = await raw(front.port, hello_bytes("billing.ingress.consul"), end=False)
+        assert answer == (UNRECOGNIZED_NAME, False)
 
     async def test_files_are_shown_and_read_again(self, front, tmp_path):
         public = Pki("public root")
