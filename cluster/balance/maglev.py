@@ -3,7 +3,7 @@
 Belongs here: the table. Never here: what is hashed.
 
 Each endpoint has as many places as it weighs, to within one, and an endpoint that leaves moves hardly more
-than its own keys. One that is left out for a while hands its keys to others by hashing them once more.
+than its own keys. One that is left out for a while hands its keys to whoever has the places after its own.
 Source: Eisenbud et al., "Maglev: a fast and reliable software network load balancer", section 3.4; Envoy.
 """
 
@@ -43,11 +43,10 @@ class Maglev:
         """The endpoint of the key; without a key any."""
         if key is None or not self._healthy:
             return self._drawn.pick(chance, without=without)
-        for _ in range(_TRIES):
-            found = self._healthy[self._table[key % len(self._table)]]
+        for place in range(key, key + _TRIES):
+            found = self._healthy[self._table[place % len(self._table)]]
             if found not in without:
                 return found
-            key = hash64(f"{key}")
         left = [endpoint for endpoint in self._healthy if endpoint not in without]
         return left[key % len(left)] if left else None
 

@@ -177,11 +177,22 @@ def test_who_is_left_out_for_a_while_moves_only_its_own_keys(make):
     assert len(heirs) == 9
 
 
-@pytest.mark.parametrize("make", [ring, Maglev])
-def test_keys_by_weight(make):
-    endpoints = [endpoint(number, weight) for number, weight in enumerate((1, 1, 2, 4))]
+def test_the_ring_is_closed():
+    endpoints = [endpoint(number) for number in range(5)]
+    made, chance = ring(endpoints), random.Random(1)
+    first = made.pick(chance, key=0)
+    assert made.pick(chance, key=2**64 - 1) is first
+    assert made.pick(chance, key=2**64 - 1, without={first}) is made.pick(
+        chance, key=0, without={first}
+    )
+
+
+@pytest.mark.parametrize(("make", "doubt"), [(ring, 0.15), (Maglev, 0.05)])
+def test_keys_by_weight(make, doubt):
+    endpoints = [endpoint(number, weight) for number, weight in enumerate((3, 2, 2, 1))]
     found = Counter(shares(make(endpoints), keys(20_000)))
-    assert all(0.85 < found[one] / (20_000 * one.weight / 8) < 1.15 for one in endpoints), found
+    for one in endpoints:
+        assert found[one] == pytest.approx(20_000 * one.weight / 8, rel=doubt)
 
 
 @pytest.mark.parametrize("make", [ring, Maglev])

@@ -30,6 +30,11 @@ def test_one_level(spelled, after):
     assert modified(CAME, modifiers(spelled)) == after
 
 
+def test_what_frames_a_message_is_not_removed():
+    framing = (("transfer-encoding", "chunked"), ("te", "trailers"), ("x", "y"))
+    assert modified(framing, modifiers({"Remove": ["Transfer-Encoding", "TE", "x"]})) == framing[:2]
+
+
 def test_the_outer_level_wins():
     split, route, service = (
         {"Set": {"a": "s"}},

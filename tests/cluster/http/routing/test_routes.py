@@ -157,9 +157,12 @@ def test_the_resolvers_timeout_counts_only_where_the_chain_starts_with_it():
     assert way(routes(slow, splitter({"Weight": 100}))).request_timeout_seconds == 15.0
 
 
-def test_retries_of_a_route():
-    destination = {"NumRetries": 2, "RetryOn": ["5xx"]}
-    found = way(routes(router({"Destination": destination})))
+@pytest.mark.parametrize("split", [(), ({"Weight": 100},)])
+def test_retries_and_timeouts_of_a_route_hold_for_its_splits(split):
+    destination = {"NumRetries": 2, "RetryOn": ["5xx"], "RequestTimeout": "2s"}
+    more = (splitter(*split),) if split else ()
+    found = way(routes(router({"Destination": destination}), *more))
+    assert found.request_timeout_seconds == 2.0
     assert found.retries == Retries(limit=2, conditions=frozenset({"5xx"}))
 
 
