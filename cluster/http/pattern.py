@@ -26,7 +26,11 @@ _OPTIONS.never_capture = True  # nobody asks where a group matched, and finding 
 
 
 class PatternError(LockgateError):
-    """A text is no regular expression, or one that takes more than `MAX_BYTES`."""
+    """A text is no regular expression, or one that takes more than `MAX_BYTES`; `fault` says why."""
+
+    def __init__(self, text: str, fault: str) -> None:
+        super().__init__(f"{text[:60]!r} is no regular expression (RE2): {fault}")
+        self.fault = fault
 
 
 class Pattern:
@@ -40,11 +44,16 @@ class Pattern:
         try:
             self._compiled: Any = re2.compile(text, _OPTIONS)
         except re2.error as error:
-            raise PatternError(f"{text[:60]!r} is no regular expression (RE2): {error}") from error
+            raise PatternError(text, _fault(error)) from error
 
     def matches(self, text: str) -> bool:
         """Whether the whole of a text of the wire matches."""
         return self._compiled.fullmatch(written_text(text)) is not None
+
+
+def _fault(error: Exception) -> str:
+    reason = error.args[0]
+    return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
 
 
 _in_use: WeakValueDictionary[str, Pattern] = WeakValueDictionary()

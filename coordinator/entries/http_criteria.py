@@ -7,17 +7,13 @@ Never here: which of these fields an entry has, or how a request is matched.
 from collections import Counter
 from collections.abc import Iterator
 
-import re2
+from cluster.http.pattern import PatternError, pattern
 
 from .kind import Body
 from .report import Finding
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE")
 PATHS = ("PathExact", "PathPrefix", "PathRegex")
-
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
-_OPTIONS.max_mem = 1 << 20  # bytes that one compiled expression may take
 
 
 def upper_methods(http: Body) -> Body:
@@ -71,8 +67,7 @@ def regex_doubts(http: Body, path: str) -> Iterator[Finding]:
 
 def _regex_fault(expression: str) -> str:
     try:
-        re2.compile(expression, _OPTIONS)
-    except re2.error as error:
-        reason = error.args[0]
-        return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        pattern(expression)
+    except PatternError as error:
+        return error.fault
     return ""
