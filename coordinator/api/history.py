@@ -47,8 +47,10 @@ _SMALL = 20  # digits of a number that fits
 async def _history(call: Call) -> list[dict[str, Any]]:
     """Newest first; `at` in seconds since 1970. `published` is false for a commit without a generation."""
     published = await call.services.history.list()
+    state = call.services.wanted.state.snapshot()
     refused = call.services.fleet.refusals()
-    left = {version.revision: version for version in versions(call.state)}
+    kept = await trio.to_thread.run_sync(versions, state)
+    left = {version.revision: version for version in kept}
     rows = []
     for one, earlier in pairwise((*published, None)):
         assert one is not None, "only the last is None"
@@ -110,8 +112,9 @@ async def _diff(call: Call) -> dict[str, Any]:
     numbers = _number(call.required("from"), "from"), _number(call.query("to") or "0", "to")
     revisions = await _revisions(call)
     state = call.services.wanted.state.snapshot()
-    before = _at(state, revisions.get(numbers[0], numbers[0]))
-    after = _at(state, revisions.get(numbers[1], numbers[1])) if numbers[1] else state
+    asked = [revisions.get(number, number) for number in numbers]
+    before = await trio.to_thread.run_sync(_at, state, asked[0])
+    after = await trio.to_thread.run_sync(_at, state, asked[1]) if numbers[1] else state
     kept = [await _published(call, number) for number in numbers]
     if kept[0] is not None and kept[1] is not None:
         found = between(before, after, kept[0], kept[1])

@@ -6,6 +6,8 @@ It holds every secret there is, so it takes the right to change the ACLs. A file
 of another datacenter, changes nothing.
 """
 
+from functools import partial
+
 import trio
 from starlette.responses import Response
 
@@ -43,7 +45,7 @@ async def _restore(call: Call) -> None:
         raise ApiError(400, f"{text}, this one is {services.datacenter!r}")
     async with services.writes:
         await services.wanted.commit(
-            restoring(saved, services.wanted.state),
+            partial(restoring, saved),
             beyond=saved.revision,
             note=f"restored the snapshot of revision {saved.revision}",
         )

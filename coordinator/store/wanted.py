@@ -58,7 +58,7 @@ class Wanted:
 
     async def commit(
         self,
-        changes: Sequence[Change],
+        changes: Sequence[Change] | Callable[[State], Sequence[Change]],
         expect: Sequence[Expect] = (),
         *,
         note: str = "",
@@ -66,9 +66,13 @@ class Wanted:
     ) -> int:
         """As `Store.commit`; the picture shows it when this returns.
 
+        Changes that follow from everything that is there are a function of it, which is called when it is
+        this commit's turn.
         What it changes of the entries is kept with it as a version; `note` says why, for people.
         """
         async with self._turn:
+            if callable(changes):
+                changes = changes(self._state)
             settled = self._settled(changes, expect, beyond)
             if settled.changes_nothing:
                 return self._state.revision

@@ -7,6 +7,7 @@ import sys
 import httpx
 import pytest
 import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,26 @@ async def test_what_is_restored_is_what_was_saved(api, put, wanted):
     assert contents(wanted.state) == before
     assert wanted.state.revision == revision + 1
     assert (await api.get("/v1/connect/ca/roots")).json()["ActiveRootID"] == roots
+
+
+async def test_a_write_that_is_under_way_does_not_outlive_the_restoration(api, put, wanted):
+    await fill(api, put)
+    before = contents(wanted.state)
+    saved = (await api.get("/v1/snapshot")).content
+    go = trio.Event()
+
+    async def announce(effect, state):
+        if any(record.key == "late" for record in effect.written):
+            await go.wait()
+
+    wanted.precede(announce)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: api.put("/v1/kv/late", content=b"x"))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(lambda: api.put("/v1/snapshot", content=saved))
+        await trio.testing.wait_all_tasks_blocked(0.2)
+        go.set()
+    assert contents(wanted.state) == before
 
 
 async def test_another_coordinator_takes_it_and_its_revisions_go_on_from_there(api, put, wanted):
