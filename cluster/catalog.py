@@ -66,7 +66,11 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def worst(statuses: Iterable[Health]) -> Health:
     """The health of something with these checks; without any it is healthy."""
-    return max(statuses, key=_WORST_LAST.index, default=Health.PASSING)
+    found = Health.PASSING
+    for status in statuses:  # nearly all pass, of 25,000 in a composition
+        if status is not found and _WORST_LAST.index(status) > _WORST_LAST.index(found):
+            found = status
+    return found
 
 
 def endpoint(instance: Instance, *, only_passing: bool = False) -> Endpoint:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from cluster.errors import Problem, SnapshotRejected
 from cluster.ingress import IngressGateway
+from cluster.intentions import next_expiry
 from cluster.routes import Listener
 from cluster.snapshot import EndpointSet, Policy, Snapshot, Trust, problems
 from coordinator.store.state import State
@@ -49,7 +50,7 @@ def compose(state: State, *, default_allow: bool, trust: Trust, now: float = 0.0
 
 
 class Composer:
-    """`compose` again and again: what intentions have no part in is made again only when it changed."""
+    """`compose` again and again: catalog, routes and rules are each made again only when they changed."""
 
     def __init__(self, *, default_allow: bool, clock: Callable[[], float]) -> None:
         """`clock` tells seconds since 1970."""
@@ -57,11 +58,18 @@ class Composer:
         self._clock = clock
         self._catalog: tuple[object, Catalog] | None = None
         self._made: tuple[object, _Served] | None = None
+        self._rules: tuple[int, float, Policy] | None = None
 
     def __call__(self, state: State, trust: Trust) -> Composed:
         """As `compose`. The states are those of one store, later ones after earlier ones."""
-        rules = policy(state, default_allow=self._default_allow, now=self._clock())
-        return _composed(self._served(state, trust), rules, trust)
+        return _composed(self._served(state, trust), self._policy(state), trust)
+
+    def _policy(self, state: State) -> Policy:
+        index, now = state.table_index(ENTRIES), self._clock()
+        if self._rules is None or self._rules[0] != index or now >= self._rules[1]:
+            rules = policy(state, default_allow=self._default_allow, now=now)
+            self._rules = (index, next_expiry(rules.intentions), rules)
+        return self._rules[2]
 
     def _served(self, state: State, trust: Trust) -> "_Served":
         indexes = tuple(state.table_index(table) for table in CATALOG_TABLES)

@@ -70,3 +70,17 @@ async def test_a_composer_says_what_compose_says(trust, seed):
         await wanted.commit([change(chance)])
         state = wanted.state.snapshot()
         assert composer(state, trust) == compose(state, default_allow=False, trust=trust)
+
+
+async def test_an_intention_ends_though_no_entry_changes(trust):
+    wanted = await Wanted.open(MemoryStore())
+    source = {"Name": "web", "Action": "allow", "ExpiresAt": "1970-01-01T00:01:00Z"}
+    value = INTENTION | {"Sources": [source]}
+    await wanted.commit([Put(table=ENTRIES, key="service-intentions/db", value=value)])
+    clock = [59.0]
+    composer = Composer(default_allow=False, clock=lambda: clock[0])
+    for now in (59.0, 60.0, 61.0):
+        clock[0] = now
+        found = composer(wanted.state.snapshot(), trust)
+        assert len(found.snapshot.policy.intentions) == (now < 60)
+        assert found == compose(wanted.state, default_allow=False, trust=trust, now=now)
