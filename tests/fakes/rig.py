@@ -309,6 +309,7 @@ async def rig(limits=None, dialer=None, engine=None, gates=True):
         ):
             await nursery.start(world.engine.attend)
             nursery.start_soon(world.handshakes.attend)
+            nursery.start_soon(world.timers.attend)
 
             def door(gateway):
                 entrance = entrance_of(gateway, express=world.launcher is not None)

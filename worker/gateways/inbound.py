@@ -15,6 +15,7 @@ from cluster.routes import Endpoint
 from worker.current import Current
 from worker.dial import Dialer
 from worker.gateways.handshakes import Handshakes
+from worker.http.patience import Timers
 from worker.http.pool import Pools
 from worker.live import Entry, Live
 from worker.net.sockets import notice_dead_peers
@@ -47,8 +48,9 @@ class World:
     flush: Callable[[], None] = field(init=False)
     handshakes: Handshakes = field(init=False)
     relay_limits: RelayLimits = field(init=False)
-    #: Connections to upstreams that speak HTTP.
+    #: Connections to upstreams that speak HTTP, and how long may be waited for what in it.
     pools: Pools = field(init=False)
+    timers: Timers = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.settings.limits
@@ -61,6 +63,7 @@ class World:
         own(self, "flush", flush)
         own(self, "porter", porter)
         own(self, "pools", Pools(self.clock))
+        own(self, "timers", Timers(self.clock))
         own(self, "handshakes", Handshakes(limits.handshake_timeout_seconds, self.clock, flush))
         own(
             self,

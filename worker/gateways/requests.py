@@ -60,7 +60,7 @@ async def serve(inbound: Inbound, client: TlsLeg, find: Find) -> End:
         head_bytes=caller.head_bytes,
         idle_seconds=settings.idle_timeout_seconds or DEFAULT_LIMITS.idle_seconds,
     )
-    return await Conversation(wire, caller, limits).run()
+    return await Conversation(wire, caller, inbound.world.timers, limits).run()
 
 
 def _counting(inbound: Inbound, direction: int) -> Callable[[int], None]:
@@ -86,6 +86,8 @@ class _Caller:
         self._target: TerminatingTarget | None = None
         self._answer: Permit | Denied
         self._hop: Hop
+        self._way: _Way
+        self._way_permit: Permit | None = None
         self._allowed: Count
         self._denied: Count
         self._address = inbound.sock.getpeername()[0].encode()
@@ -109,7 +111,10 @@ class _Caller:
             self._denied.inc()
             return answers.DENIED
         self._allowed.inc()
-        return _Way(self, permit, target, target.http, self._hop)
+        if permit is not self._way_permit:
+            self._way = _Way(self, permit, target, target.http, self._hop)
+            self._way_permit = permit
+        return self._way
 
     def _permit(self, request: RequestHead) -> Permit | None:
         entry, answer = self.inbound.entry, self._answer
@@ -146,7 +151,7 @@ class _Caller:
 
     def _follow(self, view: View) -> None:
         entry, client = self.inbound.entry, self._client
-        self._view = view
+        self._view, self._way_permit = view, None
         target = self._target = self._find(view)
         if target is None or target.http is None:
             self._target = None

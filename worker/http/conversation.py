@@ -23,13 +23,12 @@ from worker.http.exchange import (
     CutShort,
     Exchange,
     Outcome,
-    Patience,
-    Phase,
     UpstreamLost,
     opening,
 )
 from worker.http.faults import BadRequest, BadResponse
 from worker.http.limits import DEFAULT_LIMITS, UNWANTED_BODY_BYTES, HttpLimits
+from worker.http.patience import Patience, Phase, Timers
 from worker.http.pool import Upstream
 from worker.http.reading import next_request
 from worker.http.requests import RequestHead
@@ -105,28 +104,44 @@ class _Asked:
 class Conversation:
     """One caller's connection."""
 
-    def __init__(self, client: Wire, backend: Backend, limits: HttpLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        client: Wire,
+        backend: Backend,
+        timers: Timers,
+        limits: HttpLimits = DEFAULT_LIMITS,
+    ) -> None:
         self._client = client
         self._backend = backend
         self._limits = limits
-        self._patience = Patience()
+        self._patience = Patience(timers)
+        self._exchange = Exchange(
+            client, limits=limits, patience=self._patience, is_closing=backend.is_leaving
+        )
         self._asked: _Asked | None = None
 
     async def run(self) -> End:
         """Until either side has had enough. Raises `Ended` when it was not in order."""
+        end: End | None = None
         try:
-            while True:
-                self._patience = Patience()
-                with self._patience.scope:
-                    end = await self._turn()
-                if self._patience.scope.cancelled_caught:
-                    end = None
+            while end is None:
+                scope = self._patience.scope = trio.CancelScope()
+                with scope:
+                    end = await self._turns()
+                if scope.cancelled_caught:
                     with trio.move_on_after(self._limits.stall_seconds):
                         end = await self._too_late()
-                if end is not None:
-                    return end
         except ConnectionError as error:
             raise ClientFault(End.CLIENT_RESET, str(error)) from None
+        finally:
+            self._patience.stop()
+        return end
+
+    async def _turns(self) -> End:
+        """Request after request."""
+        while (end := await self._turn()) is None:
+            pass
+        return end
 
     async def _turn(self) -> End | None:
         """One request; None if another may follow."""
@@ -160,15 +175,18 @@ class Conversation:
 
     async def _more(self) -> bool:
         """Read on; while idle, the gateway may end the waiting."""
-        if self._client.unread:
-            return await self._client.more()
-        if self._backend.is_leaving():
+        client, backend = self._client, self._backend
+        if client.unread:
+            return await client.more()
+        if backend.is_leaving():
             return False
-        self._backend.waits(self._patience.scope.cancel)
+        backend.waits(client.nudge)
         try:
-            return await self._client.more()
+            return await client.more_alone()
+        except trio.ClosedResourceError:
+            return False
         finally:
-            self._backend.waits(None)
+            backend.waits(None)
 
     async def _serve(self, request: RequestHead) -> End | None:
         length = request.length
@@ -214,18 +232,12 @@ class Conversation:
     async def _ask(
         self, way: Way, asked: _Asked, upstream: Upstream, start: bytes
     ) -> Outcome | End:
-        exchange = Exchange(
-            self._client,
-            asked.request,
-            asked.body,
-            upstream,
-            limits=self._limits,
-            patience=self._patience,
-            timeout_seconds=way.timeout_seconds,
-            is_closing=self._backend.is_leaving,
-        )
+        request = asked.request
         try:
-            outcome = await exchange.run(way.head(asked.request, upstream) + start)
+            head = way.head(request, upstream) + start
+            outcome = await self._exchange.run(
+                request, asked.body, upstream, head, way.timeout_seconds
+            )
         except BaseException:
             way.release(upstream, reusable=False)
             raise
@@ -293,11 +305,10 @@ class Conversation:
 
     async def _too_late(self) -> End | None:
         """The time was up: for what, the phase says."""
-        phase, self._patience = self._patience.phase, Patience()
-        match phase:
+        match self._patience.phase:
             case Phase.IDLE:
                 await self._client.hang_up()
-                return End.FINISHED if self._backend.is_leaving() else End.IDLE_TIMEOUT
+                return End.IDLE_TIMEOUT
             case Phase.HEAD | Phase.UPLOAD:
                 return await self._refuse(BadRequest("it took too long to come", 408))
             case Phase.ANSWER:

@@ -8,9 +8,8 @@ Belongs here: the bytes of one exchange. Never here: which upstream, whether to 
 if there is none (`conversation`).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import Enum, unique
 
 import trio
 
@@ -19,6 +18,7 @@ from worker.http.faults import BadRequest, BadResponse
 from worker.http.fields import CHUNKED, Fields, lines
 from worker.http.heads import is_chunked, response_head, switching
 from worker.http.limits import HttpLimits
+from worker.http.patience import Patience, Phase
 from worker.http.pool import Upstream
 from worker.http.reading import next_response
 from worker.http.requests import RequestHead
@@ -28,31 +28,8 @@ from worker.http.wire import Wire
 #: Bodies on fast paths never wait: so many pieces before other tasks have their turn.
 _PIECES_AT_ONCE = 8
 
-
-@unique
-class Phase(Enum):
-    """What is waited for; says what it means when the time is up."""
-
-    IDLE = "the next request"
-    HEAD = "the rest of a request's head"
-    UPLOAD = "the body of a request"
-    ANSWER = "the head of an answer"
-    DOWNLOAD = "the body of an answer"
-    SWITCHED = "nothing: it is no HTTP any more"
-
-
-class Patience:
-    """How long may be waited for what; `scope` is that of the request, and is cancelled at the deadline."""
-
-    __slots__ = ("phase", "scope")
-
-    def __init__(self) -> None:
-        self.phase = Phase.IDLE
-        self.scope = trio.CancelScope()
-
-    def wait(self, phase: Phase, seconds: float) -> None:
-        self.phase = phase
-        self.scope.deadline = trio.current_time() + seconds
+#: Reads on, from a side that others use as well or from one that they do not.
+More = Callable[[], Awaitable[bool]]
 
 
 class UpstreamLost(Exception):
@@ -97,7 +74,7 @@ def opening(request: RequestHead, body: Body, client: Wire) -> bytes:
 
 
 class Exchange:
-    """One attempt; see `run`."""
+    """The exchanges of one caller, one after the other; see `run`."""
 
     __slots__ = (
         "_body",
@@ -111,47 +88,51 @@ class Exchange:
         "_upstream",
     )
 
+    _body: Body
+    _request: RequestHead
+    _timeout_seconds: float
+    _upstream: Upstream
+
     def __init__(
         self,
         client: Wire,
-        request: RequestHead,
-        body: Body,
-        upstream: Upstream,
         *,
         limits: HttpLimits,
         patience: Patience,
-        timeout_seconds: float,
         is_closing: Callable[[], bool],
     ) -> None:
-        """`body` is what is still to be read; `is_closing` says that the caller is to be told to go.
-
-        `timeout_seconds` is from the end of the request to the answer's head.
-        """
+        """`is_closing` says that the caller is to be told to go."""
         self._client = client
-        self._request = request
-        self._body = body
-        self._upstream = upstream
         self._limits = limits
         self._patience = patience
-        self._timeout_seconds = timeout_seconds
         self._is_closing = is_closing
         self._fault: Exception | None = None
 
-    async def run(self, head: bytes) -> Outcome:
+    async def run(
+        self,
+        request: RequestHead,
+        body: Body,
+        upstream: Upstream,
+        head: bytes,
+        timeout_seconds: float,
+    ) -> Outcome:
         """Send `head`, which may have some of the body behind it, then the rest; pass the answer on.
 
-        Raises `UpstreamLost` and `BadResponse` while nothing was answered, then `CutShort`; `BadRequest`
-        for a body that is malformed; `ConnectionError` for a lost caller.
+        `body` is what is still to be read; `timeout_seconds` from the end of the request to the answer's
+        head. Raises `UpstreamLost` and `BadResponse` while nothing was answered, then `CutShort`;
+        `BadRequest` for a body that is malformed; `ConnectionError` for a lost caller.
         """
-        is_whole = self._body.is_over
+        self._request, self._body, self._upstream = request, body, upstream
+        self._timeout_seconds = timeout_seconds
+        is_whole = body.is_over
         self._expect(Phase.ANSWER if is_whole else Phase.UPLOAD)
         try:
-            await self._upstream.send(head)
+            await upstream.send(head)
         except ConnectionError:
-            if is_whole and not self._upstream.has_sent:
+            if is_whole and not upstream.has_sent:
                 raise UpstreamLost(unanswered=True) from None
             # It may have answered before it went.
-        return await (self._answer() if is_whole else self._both_ways())
+        return await (self._answer(upstream.more_alone) if is_whole else self._both_ways())
 
     def _expect(self, phase: Phase) -> None:
         seconds = self._timeout_seconds if phase is Phase.ANSWER else self._limits.stall_seconds
@@ -159,10 +140,11 @@ class Exchange:
 
     async def _both_ways(self) -> Outcome:
         outcome: Outcome | None = None
+        self._fault = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._upload, nursery.cancel_scope)
             try:
-                outcome = await self._answer()
+                outcome = await self._answer(self._upstream.more)
             except Exception as error:
                 self._fault = self._fault or error
             nursery.cancel_scope.cancel()
@@ -187,8 +169,8 @@ class Exchange:
             if self._patience.phase is Phase.UPLOAD:
                 self._expect(Phase.ANSWER)
 
-    async def _answer(self) -> Outcome:
-        response = await self._head()
+    async def _answer(self, more: More) -> Outcome:
+        response = await self._head(more)
         if response.status == 101:
             return await self._switch(response)
         request, upstream = self._request, self._upstream
@@ -197,7 +179,7 @@ class Exchange:
         measured = chunked or not response.has_body or response.length not in (None, CHUNKED)
         keep = request.keep_alive and is_whole and measured and not self._is_closing()
         head = response_head(response, minor=minor, keep_alive=keep)
-        self._expect(Phase.DOWNLOAD)
+        self._patience.phase = Phase.DOWNLOAD
         if response.has_body:
             await self._download(response, head, chunked=chunked)
         else:
@@ -229,17 +211,17 @@ class Exchange:
             if body.is_over:
                 await sink.send(data + _last(body.trailers) if chunked else data)
                 return
+            self._patience.wait(self._patience.phase, self._limits.stall_seconds)
             if data:
                 await sink.send(data)
                 data = b""
             pieces += 1
             if pieces % _PIECES_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-            self._patience.wait(self._patience.phase, self._limits.stall_seconds)
             if not await source.more():
                 body.end()
 
-    async def _head(self) -> ResponseHead:
+    async def _head(self, more: More) -> ResponseHead:
         """The head of the final answer; those before it are passed on, but for our own 100."""
         upstream, request, limits = self._upstream, self._request, self._limits
         while True:
@@ -247,7 +229,7 @@ class Exchange:
                 upstream.unread, request.method, limits.head_bytes, limits.fields
             )
             if response is None:
-                await self._more()
+                await self._more(more)
             elif response.status == 101:
                 if not request.upgrade or response.upgrade.lower() != request.upgrade:
                     raise BadResponse("an upgrade that nobody asked for")
@@ -257,10 +239,10 @@ class Exchange:
             elif response.status != 100 and request.minor:
                 await self._client.send(response_head(response, minor=1, keep_alive=True))
 
-    async def _more(self) -> None:
+    async def _more(self, more: More) -> None:
         upstream = self._upstream
         try:
-            if await upstream.more():
+            if await more():
                 return
         except ConnectionError:
             pass
@@ -273,5 +255,6 @@ class Exchange:
         if client.unread:
             await upstream.send(client.unread)
         client.unread = upstream.unread = b""
-        self._patience.wait(Phase.SWITCHED, float("inf"))
+        self._patience.phase = Phase.SWITCHED
+        self._patience.stop()
         return Outcome(101, switched=True)

@@ -41,8 +41,32 @@ class Wire:
         self._side = Side(leg)
 
     async def more(self) -> bool:
-        """Read on; False when the peer has ended in order."""
-        count = await self._side.receive(_SCRATCH)
+        """Read on; False when the peer has ended in order. Another task may send meanwhile."""
+        return self._take(await self._side.receive(_SCRATCH))
+
+    async def more_alone(self) -> bool:
+        """The same where no other task uses this side, and nothing is expected to be there yet: it waits
+        first. Raises `trio.ClosedResourceError` if it was nudged.
+        """
+        leg = self.leg
+        if not leg.pending():
+            await trio.lowlevel.wait_readable(leg.sock)
+        while True:
+            try:
+                return self._take(leg.recv_into(_SCRATCH))
+            except WouldBlockRead:
+                await trio.lowlevel.wait_readable(leg.sock)
+            except WouldBlockWrite:
+                await trio.lowlevel.wait_writable(leg.sock)
+            except ConnectionError:
+                self._side.is_lost = True
+                raise
+
+    def nudge(self) -> None:
+        """Wake whoever waits in `more_alone`."""
+        trio.lowlevel.notify_closing(self.leg.sock)
+
+    def _take(self, count: int) -> bool:
         if count == _RECORD_BYTES:
             count += self._read_ahead(count)
         self.unread = (
@@ -68,7 +92,18 @@ class Wire:
 
     async def send(self, data: bytes) -> None:
         self.has_sent = False
-        await self._side.send(memoryview(data), self._sent)
+        left = memoryview(data)
+        try:
+            count = self.leg.send(left)
+        except (WouldBlockRead, WouldBlockWrite):
+            count = 0
+        except ConnectionError:
+            self._side.is_lost = True
+            raise
+        if count:
+            self._sent(count)
+        if count < len(left):
+            await self._side.send(left[count:], self._sent)
 
     def _sent(self, count: int) -> None:
         self.has_sent = True

@@ -66,6 +66,10 @@ class Leg(Protocol):
         """
         ...
 
+    def pending(self) -> int:
+        """Bytes that can be had at once, though the socket will not become readable for them."""
+        ...
+
     def shutdown_write(self) -> None:
         """End our direction in order: FIN or close_notify. Calling it again does nothing.
 
@@ -111,6 +115,9 @@ class PlainLeg:
             raise WouldBlockWrite from None
         except OSError as error:
             raise cut_short(error) from None
+
+    def pending(self) -> int:
+        return 0
 
     def shutdown_write(self) -> None:
         if self._write_ended:
