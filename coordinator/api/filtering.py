@@ -19,7 +19,7 @@ from cluster.filters.shapes import Shape
 
 from .answers import ApiError
 
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -228,3 +228,15 @@ def test_without_a_known_shape_absence_is_absence(expression, row):
 
 def test_the_same_expression_is_compiled_once():
     assert compile_filter("Node == a", NODE) is compile_filter("Node == a", NODE)
+
+
+def test_what_regular_expressions_may_cost_is_bounded():
+    """Anybody who may ask for a list may give one, and the coordinator compiles it in its one thread."""
+    many = " or ".join(f'Node matches "a{number}"' for number in range(17))
+    with pytest.raises(FilterError, match="17 regular expressions, at most 16"):
+        compile_filter(many, NODE)
+    with pytest.raises(FilterError, match="17 regular expressions"):
+        compile_filter(f"not ({many})", NODE)
+    with pytest.raises(FilterError, match="too large"):
+        compile_filter(r'Node matches "(?i)\\pL{30}"', NODE)
+    assert compile_filter(r'Node matches "(?i)^[\\pL\\pN_.-]+$"', NODE).matches({"Node": "Wéb-1"})
