@@ -86,6 +86,7 @@ async def _sign(call: Call) -> dict[str, Any]:
         asked = call.services.authority.read(csr.encode())
         call.require(identity_right(asked.identity))
         leaf = await call.services.authority.issue(asked, newcomer=newcomer)
+        call.again().require(identity_right(asked.identity))  # the queue may have been long
     except CsrRefused as error:
         call.require(service_write_any())  # what is wrong with a request is no stranger's business
         raise refuse(400, error.problems) from None
