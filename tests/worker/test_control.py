@@ -26,7 +26,6 @@ from cluster.messages import (
     unpack,
 )
 from cluster.names import ServiceName
-from cluster.routes import GatewayKind
 from cluster.snapshot import manifest_digest
 from tests.fakes.pki import Pki
 from tests.fakes.rig import (
@@ -199,12 +198,6 @@ async def test_a_bug_in_applying_is_a_nack_and_the_worker_lives(node, pki, monke
         nack = await node.offer(shot(node, pki))
     assert [problem.message for problem in nack.problems] == ["ZeroDivisionError: oops"]
     assert isinstance(await node.offer(shot(node, pki)), Ack)
-
-
-async def test_a_kind_that_is_not_served_is_refused(node, pki):
-    bad = snapshot(pki.bundle, [node.listener(1, GatewayKind.INGRESS, "front")])
-    nack = await node.offer(bad)
-    assert "not supported yet" in nack.problems[0].message
 
 
 @pytest.mark.parametrize(
