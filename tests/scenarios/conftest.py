@@ -1,6 +1,7 @@
 """Fixtures of the scenarios: real servers, started once, and a cluster that reaches them."""
 
 import hashlib
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,12 @@ from tests.harness.programs import free_port
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    with servers.postgres(tmp_path_factory.mktemp("postgres")) as server:
+def postgres():
+    """In a folder of its own: another pytest that starts would lock the server's user out of pytest's."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lockgate-postgres-") as directory,
+        servers.postgres(Path(directory)) as server,
+    ):
         yield server
 
 
