@@ -10,6 +10,7 @@ from .hosts import Hosts, host_patterns
 from .routes import (
     CertificateFiles,
     IngressGateway,
+    IngressHttp,
     IngressListener,
     IngressService,
     IngressTarget,
@@ -20,6 +21,7 @@ __all__ = [
     "CertificateFiles",
     "Hosts",
     "IngressGateway",
+    "IngressHttp",
     "IngressListener",
     "IngressService",
     "IngressTarget",

@@ -4,8 +4,11 @@ Belongs here: the portable values. Never here: how they come about (`coordinator
 structures (`worker.view`).
 """
 
+from typing import Any
+
 import msgspec
 
+from cluster.chain import Chain
 from cluster.names import ServiceName
 from cluster.routes import DEFAULT_CONNECT_TIMEOUT_SECONDS
 
@@ -42,11 +45,23 @@ class IngressTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     server_name: str
     endpoints: str
     plaintext: str = ""
+    id: str = ""
     connect_timeout_seconds: float = DEFAULT_CONNECT_TIMEOUT_SECONDS
 
 
+class IngressHttp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the requests of a service find their way: its chain, and the listener's own header modifiers.
+
+    `exposed` holds `RequestHeaders` and `ResponseHeaders` as the entry spells them.
+    """
+
+    chain: Chain
+    exposed: dict[str, Any] = {}
+
+
 class IngressService(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One service of a listener: the first target that has a healthy instance is taken.
+    """One service of a listener: the first target that has a healthy instance is taken, unless `http` says
+    otherwise: then `targets` are all that its chain names.
 
     `hosts` are the entry's; without any the service has its default pattern (`host_patterns`). `files` are
     its own certificate, shown to who asks for one of its hosts.
@@ -56,6 +71,7 @@ class IngressService(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     targets: tuple[IngressTarget, ...]
     hosts: tuple[str, ...] = ()
     files: CertificateFiles | None = None
+    http: IngressHttp | None = None
 
 
 class IngressListener(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.chain import ChainError, Entries, Request, Resolver, Target, compile_chain
+from cluster.chain import Chain, ChainError, Entries, Request, Resolver, Target, compile_chain
 from cluster.errors import Problem
 from cluster.ingress import (
     IngressGateway,
+    IngressHttp,
     IngressListener,
     IngressService,
     IngressTarget,
@@ -24,19 +25,17 @@ from cluster.ingress import (
 from cluster.names import ServiceName
 from cluster.routes import GatewayKind
 from cluster.snapshot import EndpointSet, Trust
+from coordinator.entries.ingress_gateway import SERVED
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES, SERVICES
 
 from .catalog import Catalog
 from .chains import stored_entries
-from .ingress_links import exposed
+from .ingress_links import Covered, exposed
 from .ingress_tls import NotServed, files_of, listener_tls
 from .routes import endpoint_set
 
 KIND = GatewayKind.INGRESS.value
-#: The protocols that listeners are served for.
-SERVED = ("tcp",)
-
 _Body = Mapping[str, Any]
 
 
@@ -63,6 +62,7 @@ def ingress(
         catalog=catalog,
         gateways_of=gateways_of,
         sets={one.name: None for one in known_sets},
+        covered=Covered(state).services,
     )
     registered = _registered(state)
     records = sorted(state.under(ENTRIES, f"{KIND}/"), key=lambda record: record.key)
@@ -82,9 +82,11 @@ def _registered(state: State) -> frozenset[str]:
     return frozenset(str(value["Service"]) for value in values if value.get("Kind") == KIND)
 
 
-def _nothing(protocol: str) -> Iterable[str]:
-    """No wildcard covers anything where bytes are carried."""
-    return ()
+def _http(chain: Chain, element: _Body) -> IngressHttp:
+    modifiers = ("RequestHeaders", "ResponseHeaders")
+    return IngressHttp(
+        chain=chain, exposed={name: element[name] for name in modifiers if element.get(name)}
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class _Maker:
     catalog: Catalog
     gateways_of: Mapping[str, Iterable[str]]
     sets: dict[str, EndpointSet | None]
-    covered: Callable[[str], Iterable[str]] = _nothing
+    covered: Callable[[str], Iterable[str]]
     problems: list[Problem] = field(default_factory=list)
 
     def gateway(self, entry: _Body) -> IngressGateway:
@@ -118,26 +120,31 @@ class _Maker:
             self._say(entry, f"{where}: {error}")
             return None
         services = tuple(self._services(entry, listener, where))
-        if not services:
+        if not services and protocol == "tcp":
             return None
         return IngressListener(
             port=listener.get("Port", 0), protocol=protocol, services=services, tls=tls
         )
 
     def _services(self, entry: _Body, listener: _Body, where: str) -> Iterator[IngressService]:
+        is_http = listener.get("Protocol", "tcp") != "tcp"
         for name, element, _ in exposed(listener, self.covered):
             try:
+                chain = self._chain(name)
+                if is_http and chain.protocol != listener["Protocol"]:
+                    raise NotServed(f"its protocol is {chain.protocol}, not {listener['Protocol']}")
                 yield IngressService(
                     service=ServiceName(name=name),
-                    targets=tuple(self._targets(name)),
+                    targets=tuple(self._all_of(chain) if is_http else self._in_order(chain)),
                     hosts=tuple(element.get("Hosts") or ()),
                     files=files_of(entry, listener, element),
+                    http=_http(chain, element) if is_http else None,
                 )
             except NotServed as error:
                 self._say(entry, f"{where}: service {name!r}: {error}")
 
-    def _targets(self, service: str) -> Iterator[IngressTarget]:
-        """The first choice and its stand-ins. Raises `NotServed` for what bytes alone cannot be led by."""
+    def _chain(self, service: str) -> Chain:
+        """Raises `NotServed` for entries that do not fit together."""
         request = Request(
             service=service,
             datacenter=self.trust.datacenter,
@@ -145,14 +152,20 @@ class _Maker:
             entries=self.entries,
         )
         try:
-            chain = compile_chain(request)
+            return compile_chain(request)
         except ChainError as error:
             raise NotServed(str(error)) from error
+
+    def _in_order(self, chain: Chain) -> Iterator[IngressTarget]:
+        """The first choice and its stand-ins. Raises `NotServed` for what bytes alone cannot be led by."""
         start = chain.start
         if not isinstance(start, Resolver):
             raise NotServed("its chain routes or splits requests, which takes HTTP")
         for name in (start.target, *start.failover):
             yield self._target(chain.targets[name])
+
+    def _all_of(self, chain: Chain) -> Iterator[IngressTarget]:
+        return (self._target(target) for target in chain.targets.values())
 
     def _target(self, target: Target) -> IngressTarget:
         if target.subset:
@@ -168,6 +181,7 @@ class _Maker:
             service=target.service,
             datacenter=target.datacenter,
             server_name=target.sni,
+            id=target.id,
             endpoints=self._keep(mesh),
             plaintext=self._keep(endpoint_set(f"plaintext:{name}", plain)) if plain else "",
             connect_timeout_seconds=target.connect_timeout_seconds,

@@ -60,7 +60,7 @@ class IngressLink:
 
 def ingress_links(state: State) -> tuple[IngressLink, ...]:
     """Every link of every ingress gateway, by gateway, service and port."""
-    covered = _Covered(state)
+    covered = Covered(state)
     records = state.under(ENTRIES, f"{KIND}/")
     found = (link for record in records for link in links_of(record, covered.services))
     return tuple(sorted(found, key=lambda link: (link.gateway, link.service, link.port)))
@@ -87,7 +87,7 @@ def exposed(
                 yield name, every, True
 
 
-class _Covered:
+class Covered:
     """The services of the mesh by protocol, looked up when the first wildcard asks."""
 
     def __init__(self, state: State) -> None:

@@ -19,6 +19,15 @@ INGRESS = GatewayKind.INGRESS.value
 GATEWAY_KINDS = tuple(kind.value for kind in GatewayKind)
 
 
+_FIRST = (
+    "proxy-defaults",
+    "service-defaults",
+    "service-resolver",
+    "service-splitter",
+    "service-router",
+)
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One write to the API, and what it is called in an error."""
 
@@ -28,7 +37,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def requests(items: Iterable[Item], node: str, find_port: Callable[[], int]) -> tuple[Request, ...]:
-    """All writes, registrations before entries."""
+    """All writes, registrations before entries, and of those first what others are judged by."""
     items = tuple(items)
     registrations = [*_given(items, node)]
     registrations += _missing(items, registrations, node, find_port)
@@ -38,13 +47,19 @@ def requests(items: Iterable[Item], node: str, find_port: Callable[[], int]) -> 
             body=_with_ports(item.entry.body, find_port),
             what=f"{item.entry.kind}/{item.entry.name}",
         )
-        for item in items
+        for item in sorted(items, key=_rank)
         if isinstance(item, EntryItem)
     ]
     writes = [
         Request(path="/v1/catalog/register", body=body, what=_name(body)) for body in registrations
     ]
     return (*writes, *entries)
+
+
+def _rank(item: Item) -> int:
+    """A listener fits a service by the protocol that other entries give it."""
+    kind = item.entry.kind if isinstance(item, EntryItem) else ""
+    return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)
 
 
 def _with_ports(entry: dict[str, Any], find_port: Callable[[], int]) -> dict[str, Any]:

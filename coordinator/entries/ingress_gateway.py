@@ -35,6 +35,9 @@ LIMITS = (
     Field(name="PassiveHealthCheck", shape=PASSIVE_HEALTH_CHECK),
 )
 
+#: The protocols of listeners that gateways serve.
+SERVED = ("tcp", "http")
+
 _UNENFORCED = {
     "MaxConnections": "limits",
     "MaxPendingRequests": "limits",
@@ -168,8 +171,8 @@ def _doubts(body: Body) -> Iterator[Finding]:
     yield from unenforced_fields(body.get("Defaults", {}), _UNENFORCED, "Defaults")
     for index, listener in enumerate(body.get("Listeners", [])):
         path = f"Listeners[{index}]"
-        if listener.get("Protocol", "tcp") != "tcp":
-            yield unenforced("HTTP, the listener is not served", f"{path}.Protocol")
+        if listener.get("Protocol", "tcp") not in SERVED:
+            yield unenforced("HTTP/2, the listener is not served", f"{path}.Protocol")
         for number, service in enumerate(listener.get("Services", [])):
             yield from unenforced_fields(service, _UNENFORCED, f"{path}.Services[{number}]")
     yield from sds_doubts(body)

@@ -70,10 +70,6 @@ SHAPE = entry_shape(
 _UNENFORCED = {
     "DefaultSubset": "subsets",
     "Subsets": "subsets",
-    "Redirect": "redirects",
-    "Failover": "failover",
-    "ConnectTimeout": "timeouts of a service-resolver",
-    "LoadBalancer": "load balancing by a service-resolver",
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from .header_modifiers import HEADERS
 from .http_criteria import PATHS, match_rules, method_rules, path_rules, regex_doubts, upper_methods
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced
+from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced_fields
 from .report import Finding
 from .scalars import Duration, Flag, Tenancy, Text, Whole
 from .schema import Field, ListOf, Object
@@ -117,9 +117,20 @@ def _destination_rules(destination: Body, http: Body, path: str) -> Iterator[Fin
             yield Finding(f"{path}.RetryOn[{index}]", message)
 
 
+_UNENFORCED = {
+    "ServiceSubset": "subsets",
+    "IdleTimeout": "idle timeouts of routes",
+    "NumRetries": "retries",
+    "RetryOn": "retries",
+    "RetryOnConnectFailure": "retries",
+    "RetryOnStatusCodes": "retries",
+}
+
+
 def _doubts(body: Body) -> Iterator[Finding]:
-    yield unenforced("HTTP routing")
     for index, route in enumerate(body.get("Routes", [])):
+        path = f"Routes[{index}].Destination"
+        yield from unenforced_fields(route.get("Destination", {}), _UNENFORCED, path)
         http = route.get("Match", {}).get("HTTP", {})
         yield from regex_doubts(http, f"Routes[{index}].Match.HTTP")
 

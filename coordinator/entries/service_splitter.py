@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from math import floor
 
 from .header_modifiers import HEADERS
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced
+from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced_fields
 from .report import Finding
 from .scalars import Decimal, Tenancy, Text
 from .schema import Field, ListOf, Object
@@ -79,7 +79,8 @@ def _rules(body: Body) -> Iterator[Finding]:
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
-    yield unenforced("traffic splitting")
+    for index, split in enumerate(body.get("Splits", [])):
+        yield from unenforced_fields(split, {"ServiceSubset": "subsets"}, f"Splits[{index}]")
 
 
 SERVICE_SPLITTER = Kind(

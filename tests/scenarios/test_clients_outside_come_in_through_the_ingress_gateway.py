@@ -6,7 +6,7 @@ gateway → server. One more server is dialled in plain, because its registratio
 
 import socket
 import ssl
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -21,13 +21,14 @@ from tests.harness.stream import attempt
 pytestmark = pytest.mark.slow
 
 HOST = "native.example.com"
+SITE = "site.example.com"
 
 
 class Ports:
     """Where the gateway listens, by what is behind it."""
 
     def __init__(self):
-        self.postgres, self.api, self.redis, self.tls = (free_port() for _ in range(4))
+        self.postgres, self.api, self.redis, self.tls, self.http = (free_port() for _ in range(5))
 
     @property
     def entry(self):
@@ -40,6 +41,8 @@ Listeners = [
   {{ Port = {self.redis}, Services = [{{ Name = "redis" }}] }},
   {{ Port = {self.tls}, TLS {{ Enabled = true }},
     Services = [{{ Name = "native", Hosts = ["{HOST}"] }}, {{ Name = "api" }}] }},
+  {{ Port = {self.http}, Protocol = "http", TLS {{ Enabled = true }},
+    Services = [{{ Name = "site", Hosts = ["{SITE}"], RequestHeaders {{ Set {{ x-front = "1" }} }} }}] }},
 ]
 """
 
@@ -61,7 +64,20 @@ service {
   connect { native = true }
 }
 """
-EVERY_SERVICE = ("postgres", "api", "redis", "native")
+HTTP = """
+Kind = "service-defaults"
+Name = "%s"
+Protocol = "http"
+"""
+ROUTER = """
+Kind = "service-router"
+Name = "site"
+Routes = [{
+  Match { HTTP { PathPrefix = "/old/" } }
+  Destination { Service = "site-old", PrefixRewrite = "/" }
+}]
+"""
+EVERY_SERVICE = ("postgres", "api", "redis", "native", "site", "site-old")
 
 
 @pytest.fixture
@@ -82,6 +98,9 @@ def cluster(tmp_path, ports, native_port, postgres, redis):
         "postgres.hcl": external("postgres", postgres.port),
         "redis.hcl": PLAINTEXT % redis.port,
         "native.hcl": NATIVE % native_port,
+        "site.hcl": HTTP % "site",
+        "site-old.hcl": HTTP % "site-old",
+        "router.hcl": ROUTER,
         **{f"allow-{name}.hcl": allow(name, "front", "web") for name in EVERY_SERVICE},
     }
     with lockgate(tmp_path, files) as found:
@@ -127,10 +146,7 @@ def test_curl_trusts_the_meshs_roots_and_reaches_a_native_instance(
         "ssl_verify_client on; ssl_verify_depth 3; "
         'location / { return 200 "$ssl_client_verify $ssl_server_name"; }'
     )
-    roots = tmp_path / "roots.pem"
-    roots.write_text(
-        "".join(one["RootCert"] for one in cluster.json("connect", "ca", "roots")["Roots"])
-    )
+    roots = _roots(cluster, tmp_path)
     with servers.nginx(tmp_path, block, native_port):
         answer = _curl(HOST, ports.tls, roots)
         assert answer.returncode == 0, answer.stderr
@@ -155,10 +171,56 @@ def _echoed(port, context, name):
     return False
 
 
-def _curl(host, port, roots):
+def _roots(cluster, folder):
+    path = folder / "roots.pem"
+    found = cluster.json("connect", "ca", "roots")["Roots"]
+    path.write_text("".join(one["RootCert"] for one in found))
+    return path
+
+
+def _curl(host, port, roots, path="/", *more):
     where = f"{host}:{port}:127.0.0.1"
-    options = ("-sS", "--cacert", str(roots), "--resolve", where)
-    return run(program("curl", "curl"), *options, f"https://{host}:{port}/")
+    options = ("-sS", "--cacert", str(roots), "--resolve", where, *more)
+    return run(program("curl", "curl"), *options, f"https://{host}:{port}{path}")
+
+
+def test_curl_asks_a_router_and_two_sites_behind_sidecars(cluster, ports, tmp_path):
+    """One nginx for each; which one answered, and what arrived there, it says itself."""
+    roots = _roots(cluster, tmp_path)
+    with ExitStack() as stack:
+        for name in ("site", "site-old"):
+            port, folder = free_port(), tmp_path / name
+            folder.mkdir()
+            block = (
+                f"listen 127.0.0.1:{port}; location / "
+                f'{{ return 200 "{name} $request_uri $http_host $http_x_front"; }}'
+            )
+            stack.enter_context(servers.nginx(folder, block, port))
+            stack.enter_context(cluster.sidecar(name, port=port))
+        wait_until("they are known", lambda: _curl(SITE, ports.http, roots).stdout[:4] == b"site")
+        wait_until(
+            "the other one, too",
+            lambda: _curl(SITE, ports.http, roots, "/old/").stdout[:8] == b"site-old",
+        )
+        authority = f"{SITE}:{ports.http}".encode()
+        assert (
+            _curl(SITE, ports.http, roots, "/a?b=c").stdout == b"site /a?b=c " + authority + b" 1"
+        )
+        old = _curl(SITE, ports.http, roots, "/old/page")
+        assert old.stdout == b"site-old /page " + authority + b" 1"
+        unknown = _curl(SITE, ports.http, roots, "/", "-H", "Host: other.example.com", "-i")
+        assert unknown.stdout.startswith(b"HTTP/1.1 404 ")
+        counted = {"gateway": "front", "service": "site", "code": "200"}
+        wait_until(
+            "requests are counted",
+            lambda: cluster.metric("lockgate_http_requests_total", **counted) >= 4,
+        )
+
+        cluster.write("deny.hcl", deny("site", "front"))
+        wait_until(
+            "the sidecar refuses",
+            lambda: _curl(SITE, ports.http, roots, "/", "-f").returncode != 0,
+        )
 
 
 def test_a_denial_ends_exactly_the_gateways_connections(cluster, ports):

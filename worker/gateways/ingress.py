@@ -1,35 +1,35 @@
 """The ingress gateway: let a client from outside into the mesh, under the gateway's own name.
 
-Belongs here: listeners that carry bytes. Never here: how a certificate is checked (`worker.tls`) or what an
-intention means (`cluster.authorize`).
+Belongs here: taking clients in, and listeners that carry bytes. Never here: requests (`ingress_requests`),
+how a certificate is checked (`worker.tls`) or what an intention means (`cluster.authorize`).
 
 Into the mesh it is a caller as any other: it shows its own leaf, and whoever answers has to be the service.
 Whether it may come in is the destination's to decide. An instance that is dialled in plain has nobody to do
 that, so there the gateway decides, and then dials.
 """
 
-import socket
-
 import trio
 
 from cluster.authorize import Permit, authorize
 from cluster.errors import Refused, UpstreamFault
 from cluster.reasons import End
-from cluster.routes import Endpoint
-from worker.gateways import steps
+from worker.gateways import ingress_requests, steps
 from worker.gateways.inbound import Inbound
+from worker.gateways.joining import join
 from worker.net.leg import Leg, PlainLeg, reset
 from worker.net.refuse import refuse
 from worker.tls.alerts import Description, alert
-from worker.tls.handshake import accept, connect
+from worker.tls.handshake import accept
 from worker.tls.leg import TlsLeg
-from worker.tls.names_match import with_uri
+from worker.view.outside_tls import OutsideTls
 from worker.view.view import IngressRoute, IngressTarget, IngressView
 
 
 async def serve(inbound: Inbound, view: IngressView) -> End:
-    """Carry one connection from outside to an instance of the listener's service."""
+    """Carry one connection from outside to an instance of the listener's service, or its requests."""
     await trio.lowlevel.checkpoint_if_cancelled()
+    if view.is_http:
+        return await _serve_requests(inbound, view)
     enter = _enter_in_tls if view.is_tls else _enter
     client, route = await enter(inbound, view)
     try:
@@ -39,6 +39,21 @@ async def serve(inbound: Inbound, view: IngressView) -> End:
             reset(inbound.sock)  # an orderly end would look like an empty answer
         raise
     return await steps.relay(inbound, client, upstream)
+
+
+async def _serve_requests(inbound: Inbound, view: IngressView) -> End:
+    """Which service is meant, each request says; the name that TLS asks for only chooses a certificate."""
+    if not view.is_tls:
+        return await ingress_requests.serve(inbound, PlainLeg(inbound.sock), view)
+    hello = await steps.hello(inbound)
+    route = view.route(hello.server_name)
+    own = route if route is not None and route.files is not None else None
+    tls = own.tls if own is not None else view.tls
+    if tls is None:
+        raise await steps.no_route(inbound, hello.server_name)
+    inbound.entry.server_name = hello.server_name
+    client = await _accept(inbound, tls)
+    return await ingress_requests.serve(inbound, client, view, own.files if own else None)
 
 
 async def _enter(inbound: Inbound, view: IngressView) -> tuple[Leg, IngressRoute]:
@@ -56,7 +71,8 @@ async def _enter_in_tls(inbound: Inbound, view: IngressView) -> tuple[Leg, Ingre
     if route is None:
         raise await steps.no_route(inbound, hello.server_name)
     _routed(inbound, view, route, hello.server_name)
-    return await _accept(inbound, route), route
+    assert route.tls is not None
+    return await _accept(inbound, route.tls), route
 
 
 def _routed(inbound: Inbound, view: IngressView, route: IngressRoute, server_name: str) -> None:
@@ -64,13 +80,12 @@ def _routed(inbound: Inbound, view: IngressView, route: IngressRoute, server_nam
     inbound.entry.routed(route.service, server_name, route.meters)
 
 
-async def _accept(inbound: Inbound, route: IngressRoute) -> TlsLeg:
-    assert route.tls is not None
+async def _accept(inbound: Inbound, tls: OutsideTls) -> TlsLeg:
     world = inbound.world
     inbound.entry.state = "handshake"
     started = world.clock()
     try:
-        context = route.tls.context()
+        context = tls.context()
     except Refused:
         await refuse(inbound.sock, alert(Description.INTERNAL_ERROR))
         raise
@@ -104,35 +119,12 @@ async def _dial(
     started = world.clock()
     sock, endpoint = await steps.dial(inbound, target.endpoints, target.connect_timeout_seconds)
     try:
-        leg = await _join(inbound, route, target, sock, endpoint, permit)
+        leg = await join(inbound, route, target, sock, endpoint, permit)
     except BaseException:
         sock.close()
         raise
     world.metrics.upstream_connect_seconds.observe(world.clock() - started)
     return leg
-
-
-async def _join(
-    inbound: Inbound,
-    route: IngressRoute,
-    target: IngressTarget,
-    sock: socket.socket,
-    endpoint: Endpoint,
-    permit: Permit | None,
-) -> Leg:
-    """Mutual TLS, but for an instance that is dialled in plain; for those the permit is the proof."""
-    if endpoint in target.plaintext:
-        assert permit is not None
-        assert permit.destination == target.service
-        return PlainLeg(sock)
-    inbound.entry.state = "handshake"
-    return await connect(
-        sock,
-        route.context,
-        server_name=target.server_name,
-        timeout_seconds=inbound.world.settings.limits.handshake_timeout_seconds,
-        check_peer=with_uri(target.expected_uri),
-    )
 
 
 def _permit(inbound: Inbound, view: IngressView, target: IngressTarget) -> Permit:

@@ -27,6 +27,7 @@ from worker.http.heads import Hop, request_head
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
 from worker.http.pool import Key, Upstream
 from worker.http.requests import RequestHead
+from worker.http.responses import ResponseHead
 from worker.http.wire import Wire
 from worker.net.leg import Leg, PlainLeg
 from worker.relay.engine import DOWN, UP
@@ -39,7 +40,8 @@ Find = Callable[[View], TerminatingTarget | None]
 
 #: What was permitted goes on, though it is HTTP no more.
 _SWITCHING = 101
-_FAILED = {
+#: What a caller is told whose request found no upstream, by the ending that a connection would have had.
+FAILED = {
     End.NO_ENDPOINT: answers.NO_HEALTHY_UPSTREAM,
     End.DIAL_REFUSED: answers.CONNECT_FAILED,
     End.DIAL_TIMEOUT: answers.CONNECT_TIMEOUT,
@@ -53,7 +55,7 @@ async def serve(inbound: Inbound, client: TlsLeg, find: Find) -> End:
     entry = inbound.entry
     entry.state = "http"
     entry.expires_at = client.peer_not_after
-    wire = Wire(client, _counting(inbound, DOWN))
+    wire = Wire(client, counting(inbound, DOWN))
     caller = _Caller(inbound, client, find)
     settings = inbound.world.settings.limits
     limits = HttpLimits(
@@ -63,7 +65,8 @@ async def serve(inbound: Inbound, client: TlsLeg, find: Find) -> End:
     return await Conversation(wire, caller, inbound.world.timers, limits).run()
 
 
-def _counting(inbound: Inbound, direction: int) -> Callable[[int], None]:
+def counting(inbound: Inbound, direction: int) -> Callable[[int], None]:
+    """Who is to be told of the bytes that moved."""
     counters = inbound.entry.flow.counters
 
     def count(moved: int) -> None:
@@ -77,7 +80,7 @@ class _Caller:
 
     def __init__(self, inbound: Inbound, client: TlsLeg, find: Find) -> None:
         self.inbound = inbound
-        self.count_up = _counting(inbound, UP)
+        self.count_up = counting(inbound, UP)
         self._client = client
         self._find = find
         inbound.entry.recheck = self._is_still_permitted
@@ -224,7 +227,7 @@ class _Way:
             request,
             self._hop,
             host=self._host(request, upstream.endpoint),
-            request_id=_request_id(chance.getrandbits(128)),
+            request_id=request_id_of(chance.getrandbits(128)),
         )
 
     def _host(self, request: RequestHead, endpoint: Endpoint) -> bytes:
@@ -232,6 +235,9 @@ class _Way:
         if self._http.route.rewrites_host and not is_address(endpoint.address):
             return endpoint.address.encode()
         return request.host or str(endpoint).encode()
+
+    def amend(self, response: ResponseHead) -> ResponseHead:
+        return response
 
     async def connect(self, *, afresh: bool) -> Upstream:
         inbound, target = self._caller.inbound, self._target
@@ -242,7 +248,7 @@ class _Way:
             found = None if afresh else self._pooled(endpoint)
             upstream = found or await self._dial(endpoint)
         except (UpstreamFault, Refused) as error:
-            raise Unserved(_FAILED[error.end]) from error
+            raise Unserved(FAILED[error.end]) from error
         inbound.entry.endpoint = upstream.endpoint
         upstream.moved = self._caller.count_up
         return upstream
@@ -310,7 +316,7 @@ def _key(endpoint: Endpoint, origination: Hashable) -> Key:
     return endpoint.address, endpoint.port, origination
 
 
-def _request_id(bits: int) -> bytes:
+def request_id_of(bits: int) -> bytes:
     """A UUID of version 4 (RFC 9562): no secret, so any source of chance will do."""
     text = b"%032x" % (bits & ~(0xF << 76) & ~(0x3 << 62) | 4 << 76 | 2 << 62)
     return b"-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

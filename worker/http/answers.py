@@ -45,6 +45,8 @@ def connection_line(*, keep_alive: bool, minor: int) -> bytes:
 
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+NOT_FOUND = Answer(status=404)
+MISDIRECTED = Answer(status=421)
 DENIED = Answer(status=403, text="RBAC: access denied")
 NO_HEALTHY_UPSTREAM = Answer(status=503, text="no healthy upstream")
 TIMED_OUT = Answer(status=504, text="upstream request timeout")

@@ -32,6 +32,7 @@ from worker.http.patience import Patience, Phase, Timers
 from worker.http.pool import Upstream
 from worker.http.reading import next_request
 from worker.http.requests import RequestHead
+from worker.http.responses import ResponseHead
 from worker.http.wire import Wire
 
 #: May be sent twice without harm (RFC 9110 section 9.2.2).
@@ -56,6 +57,10 @@ class Way(Protocol):
 
     def head(self, request: RequestHead, upstream: Upstream) -> bytes:
         """The request's head as this upstream gets it."""
+        ...
+
+    def amend(self, response: ResponseHead) -> ResponseHead:
+        """The answer's head as the caller gets it."""
         ...
 
     async def connect(self, *, afresh: bool) -> Upstream:
@@ -236,7 +241,7 @@ class Conversation:
         try:
             head = way.head(request, upstream) + start
             outcome = await self._exchange.run(
-                request, asked.body, upstream, head, way.timeout_seconds
+                request, asked.body, upstream, head, way.timeout_seconds, way.amend
             )
         except BaseException:
             way.release(upstream, reusable=False)

@@ -73,10 +73,20 @@ def opening(request: RequestHead, body: Body, client: Wire) -> bytes:
     return data + _last(body.trailers) if body.is_over and request.length == CHUNKED else data
 
 
+#: Changes the head of an answer before the caller gets it.
+Amend = Callable[[ResponseHead], ResponseHead]
+
+
+def as_it_is(response: ResponseHead) -> ResponseHead:
+    """Changes nothing."""
+    return response
+
+
 class Exchange:
     """The exchanges of one caller, one after the other; see `run`."""
 
     __slots__ = (
+        "_amend",
         "_body",
         "_client",
         "_fault",
@@ -88,6 +98,7 @@ class Exchange:
         "_upstream",
     )
 
+    _amend: Amend
     _body: Body
     _request: RequestHead
     _timeout_seconds: float
@@ -115,15 +126,16 @@ class Exchange:
         upstream: Upstream,
         head: bytes,
         timeout_seconds: float,
+        amend: Amend = as_it_is,
     ) -> Outcome:
         """Send `head`, which may have some of the body behind it, then the rest; pass the answer on.
 
         `body` is what is still to be read; `timeout_seconds` from the end of the request to the answer's
-        head. Raises `UpstreamLost` and `BadResponse` while nothing was answered, then `CutShort`;
-        `BadRequest` for a body that is malformed; `ConnectionError` for a lost caller.
+        head, which `amend` may change. Raises `UpstreamLost` and `BadResponse` while nothing was answered,
+        then `CutShort`; `BadRequest` for a body that is malformed; `ConnectionError` for a lost caller.
         """
         self._request, self._body, self._upstream = request, body, upstream
-        self._timeout_seconds = timeout_seconds
+        self._timeout_seconds, self._amend = timeout_seconds, amend
         is_whole = body.is_over
         self._expect(Phase.ANSWER if is_whole else Phase.UPLOAD)
         try:
@@ -170,7 +182,7 @@ class Exchange:
                 self._expect(Phase.ANSWER)
 
     async def _answer(self, more: More) -> Outcome:
-        response = await self._head(more)
+        response = self._amend(await self._head(more))
         if response.status == 101:
             return await self._switch(response)
         request, upstream = self._request, self._upstream

@@ -10,12 +10,16 @@ another reason costs its own service, and is told.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from cluster.balance import picker_of
 from cluster.certs import Leaf
 from cluster.errors import Problem
+from cluster.http.affinity import Affinities
+from cluster.http.routing import ServiceRoutes, Way
 from cluster.identity import ServiceId
 from cluster.ingress import (
     Hosts,
     IngressGateway,
+    IngressHttp,
     IngressListener,
     IngressService,
     IngressTarget,
@@ -29,6 +33,9 @@ from worker.tls.contexts import UnusableMaterial
 from worker.view import view
 from worker.view.contexts import ClientContexts, Context
 from worker.view.outside_tls import OutsideContexts, OutsideTls
+
+#: What clients may choose from, by the listener's protocol.
+_ALPN = {"tcp": (), "http": (b"http/1.1",)}
 
 
 @dataclass(slots=True)
@@ -63,10 +70,13 @@ class IngressViews:
         uri = self._uri(ServiceName(name=listener.gateway), self.trust.datacenter)
         served = self._served(listener)
         routes = dict(self._routes(listener, served, uri)) if served is not None else {}
+        shared = (route.tls for route in routes.values() if route.files is None)
         return view.IngressView(
             listener=listener,
             own_uri=uri,
             is_tls=served is not None and served.tls is not None,
+            is_http=served is not None and served.protocol != "tcp",
+            tls=next(shared, None),
             only=_only(served, routes),
             hosts=Hosts(_patterns(served, routes)),
             routes=routes,
@@ -95,16 +105,45 @@ class IngressViews:
                 continue
             yield (
                 str(service.service),
-                view.IngressRoute(
-                    service=service.service,
-                    targets=tuple(self._target(target) for target in service.targets),
-                    context=context,
-                    tls=tls,
-                    meters=self.metrics.service(
-                        listener.gateway, listener.kind.label, str(service.service)
-                    ),
-                ),
+                self._route(listener, service, context, tls),
             )
+
+    def _route(
+        self,
+        listener: Listener,
+        service: IngressService,
+        context: Context,
+        tls: OutsideTls | None,
+    ) -> view.IngressRoute:
+        name, targets = str(service.service), tuple(map(self._target, service.targets))
+        by_id = {one.id: made for one, made in zip(service.targets, targets, strict=True)}
+        http = service.http
+        return view.IngressRoute(
+            service=service.service,
+            targets=targets,
+            context=context,
+            tls=tls,
+            files=service.files,
+            meters=self.metrics.service(listener.gateway, listener.kind.label, name),
+            http=None if http is None else self._http(listener, name, http, by_id),
+        )
+
+    def _http(
+        self,
+        listener: Listener,
+        service: str,
+        http: IngressHttp,
+        targets: Mapping[str, view.IngressTarget],
+    ) -> view.IngressHttp:
+        routes = ServiceRoutes(http.chain, http.exposed)
+        self.problems += (
+            Problem(path=f"ingress.{listener.gateway}", message=one) for one in routes.problems
+        )
+        return view.IngressHttp(
+            routes=routes,
+            ways={id(way): _way(way, targets) for way in routes.ways()},
+            meters=self.metrics.http(listener.gateway, service),
+        )
 
     def _inside(self, leaf: Leaf) -> Context | None:
         try:
@@ -119,10 +158,10 @@ class IngressViews:
         """Raises `UnusableMaterial`."""
         if served.tls is None:
             return None
-        files = service.files or served.tls.files
+        files, alpn = service.files or served.tls.files, _ALPN[served.protocol]
         if files is not None:
-            return self.contexts.outside.of_files(files, served.tls)
-        return self.contexts.outside.of_leaf(leaf, served.tls)
+            return self.contexts.outside.of_files(files, served.tls, alpn)
+        return self.contexts.outside.of_leaf(leaf, served.tls, alpn)
 
     def _target(self, target: IngressTarget) -> view.IngressTarget:
         plain = self.endpoints[target.plaintext] if target.plaintext else ()
@@ -147,11 +186,29 @@ class IngressViews:
         ).uri
 
 
+def _way(way: Way, targets: Mapping[str, view.IngressTarget]) -> view.IngressWay:
+    named = (targets[target.id] for target in way.targets)
+    return view.IngressWay(
+        way=way,
+        up=tuple(
+            (target, picker_of(way.balancer, target.endpoints))
+            for target in named
+            if target.has_healthy
+        ),
+        affinities=Affinities(way.hash_policies),
+    )
+
+
 def _only(
     served: IngressListener | None, routes: Mapping[str, view.IngressRoute]
 ) -> view.IngressRoute | None:
     """The one route of a listener that need not ask for a name."""
-    if served is None or len(served.services) != 1 or served.services[0].hosts:
+    if (
+        served is None
+        or served.protocol != "tcp"
+        or len(served.services) != 1
+        or served.services[0].hosts
+    ):
         return None
     return next(iter(routes.values()), None)
 

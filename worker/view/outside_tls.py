@@ -23,8 +23,10 @@ from worker.view.contexts import Context, stamp
 
 log = structlog.get_logger()
 
+#: The protocols that a client may choose from, in our order.
+Alpn = tuple[bytes, ...]
 _Stamp = tuple[tuple[int, int, int], ...]
-_Key = tuple[str | CertificateFiles, TlsVersions]
+_Key = tuple[str | CertificateFiles, TlsVersions, Alpn]
 
 
 @dataclass(slots=True)
@@ -68,21 +70,24 @@ class OutsideContexts:
         self._made: dict[_Key, OutsideTls] = {}
         self._used: set[_Key] = set()
 
-    def of_leaf(self, leaf: Leaf, tls: ListenerTls) -> OutsideTls:
+    def of_leaf(self, leaf: Leaf, tls: ListenerTls, alpn: Alpn = ()) -> OutsideTls:
         """With the gateway's own leaf. Raises `UnusableMaterial`."""
         versions = _versions(tls)
-        key = (leaf.digest, versions)
-        load = partial(outside_server_context, leaf.chain_pem, leaf.key_pem, versions=versions)
+        key = (leaf.digest, versions, alpn)
+        load = partial(
+            outside_server_context, leaf.chain_pem, leaf.key_pem, alpn=alpn, versions=versions
+        )
         found = self._get(key, OutsideTls(load))
         found.context()
         return found
 
-    def of_files(self, files: CertificateFiles, tls: ListenerTls) -> OutsideTls:
+    def of_files(self, files: CertificateFiles, tls: ListenerTls, alpn: Alpn = ()) -> OutsideTls:
         """With a certificate in files, which are read when a client comes. Raises `UnusableMaterial`."""
         versions = _versions(tls)
         paths = (files.cert_file, files.key_file)
-        made = OutsideTls(partial(_load, paths, versions), lambda: tuple(map(stamp, paths)))
-        return self._get((files, versions), made)
+        load = partial(_load, paths, versions, alpn)
+        made = OutsideTls(load, lambda: tuple(map(stamp, paths)))
+        return self._get((files, versions, alpn), made)
 
     def _get(self, key: _Key, made: OutsideTls) -> OutsideTls:
         self._used.add(key)
@@ -98,9 +103,9 @@ def _versions(tls: ListenerTls) -> TlsVersions:
     return tls_versions(tls.min_version, tls.max_version, tls.cipher_suites)
 
 
-def _load(paths: tuple[str, str], versions: TlsVersions) -> Context:
+def _load(paths: tuple[str, str], versions: TlsVersions, alpn: Alpn) -> Context:
     cert_pem, key_pem = map(_read, paths)
-    return outside_server_context(cert_pem, key_pem, versions=versions)
+    return outside_server_context(cert_pem, key_pem, alpn=alpn, versions=versions)
 
 
 def _read(path: str) -> bytes:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from cluster.authorize import DestinationPolicy
+from cluster.balance import Picker
 from cluster.errors import Problem
 from cluster.http import RequestPolicy
-from cluster.ingress import Hosts
+from cluster.http.affinity import Affinities
+from cluster.http.routing import ServiceRoutes, Way
+from cluster.ingress import CertificateFiles, Hosts
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
 from cluster.policies import RulesByDestination
@@ -94,17 +97,39 @@ class IngressTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IngressRoute:
-    """One service of an ingress listener: the first target with a healthy instance is taken.
+class IngressWay:
+    """One way that requests take: its targets that have a healthy instance, each with its picker."""
 
-    `context` is of our own leg into the mesh, `tls` of the client's (None: it is plain).
+    way: Way
+    up: tuple[tuple[IngressTarget, Picker], ...]
+    affinities: Affinities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngressHttp:
+    """The requests of one service; `ways` are by the identity of those that `routes` give."""
+
+    routes: ServiceRoutes
+    ways: Mapping[int, IngressWay]
+    meters: HttpMeters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngressRoute:
+    """One service of an ingress listener: the first target with a healthy instance is taken, but where `http`
+    says otherwise.
+
+    `context` is of our own leg into the mesh, `tls` of the client's (None: it is plain), `files` the
+    service's own certificate.
     """
 
     service: ServiceName
     targets: tuple[IngressTarget, ...]
     context: Context
     tls: OutsideTls | None
+    files: CertificateFiles | None
     meters: ServiceMeters
+    http: IngressHttp | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +137,15 @@ class IngressView:
     """What an ingress gateway serves on one port. `own_uri` is its identity in the mesh.
 
     `only` takes every connection, if there is one; without, `hosts` and a client's server name say which of
-    `routes` does.
+    `routes` does. With `is_http` the host of each request does, and who asks for a name that has no
+    certificate of its own is met with `tls`, if there is one.
     """
 
     listener: Listener
     own_uri: str
     is_tls: bool
+    is_http: bool
+    tls: OutsideTls | None
     only: IngressRoute | None
     hosts: Hosts
     routes: Mapping[str, IngressRoute]

@@ -90,3 +90,13 @@ def test_an_ingress_gateway_of_an_entry_gets_a_place_and_a_port_where_none_is_na
     assert ports[1] == 8080
     assert ports[0] in (5000, 5001)
     assert ports[0] != gateway.body["Service"]["Port"]
+
+
+def test_entries_that_others_are_judged_by_come_first():
+    found = writes(
+        'Kind = "ingress-gateway"\nName = "front"',
+        'Kind = "service-router"\nName = "web"',
+        'Kind = "service-defaults"\nName = "web"\nProtocol = "http"',
+    )
+    kinds = [one.body["Kind"] for one in found if one.path == "/v1/config"]
+    assert kinds == ["service-defaults", "service-router", "ingress-gateway"]

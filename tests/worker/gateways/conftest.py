@@ -9,6 +9,7 @@ import trio
 from tests.fakes.engines import ENGINES
 from tests.fakes.pki import Pki, client_context
 from tests.fakes.rig import PATIENCE_SECONDS, exchange, rig, sni, tls_client
+from tests.worker.gateways.front import Front
 from worker.settings import Limits
 
 QUICK = Limits(hello_timeout_seconds=0.4, handshake_timeout_seconds=0.4)
@@ -106,3 +107,14 @@ def alert_of():
         return cause.reason
 
     return find
+
+
+@pytest.fixture
+async def front(node, pki):
+    async with trio.open_nursery() as nursery:
+        made = Front(node, pki, nursery)
+        yield made
+        for stream in made.streams:
+            await trio.aclose_forcefully(stream)
+        node.world.pools.close()
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,233 @@
+"""A client's requests at an ingress gateway: each led by its host and the chain of the service found.
+
+The listener, its routes and the instances are those of the moment, as a connection may stay for days. What a
+client outside says of earlier hops is not believed: only `X-Forwarded-For` and `X-Request-Id` go on.
+
+Belongs here: what a gateway knows that HTTP does not: routes, permissions, the register, metrics. Never here:
+HTTP itself (`worker.http`), matching a request (`cluster.http.routing`), or upstreams (`ingress_upstreams`).
+"""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from cluster.authorize import Permit
+from cluster.http import Request, authorize_request
+from cluster.http.affinity import Affinity
+from cluster.http.request import Headers
+from cluster.ingress import CertificateFiles
+from cluster.intentions import Decision
+from cluster.names import ServiceName
+from cluster.reasons import End
+from worker.gateways.inbound import Inbound
+from worker.gateways.ingress_upstreams import Upstreams
+from worker.gateways.requests import counting, request_id_of
+from worker.http import answers
+from worker.http.answers import Answer
+from worker.http.conversation import Conversation
+from worker.http.fields import FORWARDED, Fields
+from worker.http.heads import Hop, request_head
+from worker.http.limits import DEFAULT_LIMITS, HttpLimits
+from worker.http.pool import Upstream
+from worker.http.requests import RequestHead
+from worker.http.responses import ResponseHead
+from worker.http.wire import Wire
+from worker.net.leg import Leg
+from worker.relay.engine import DOWN
+from worker.view.view import IngressHttp, IngressRoute, IngressTarget, IngressView, IngressWay
+
+_NOT_BELIEVED = frozenset(
+    name.decode() for name in FORWARDED - {b"x-forwarded-for", b"x-request-id"}
+)
+#: What was permitted goes on, though it is HTTP no more.
+_SWITCHING = 101
+
+
+async def serve(
+    inbound: Inbound, client: Leg, view: IngressView, shown: CertificateFiles | None = None
+) -> End:
+    """Serve the requests of a client; `shown` is the certificate of one service that it was met with."""
+    entry = inbound.entry
+    entry.state, entry.caller = "http", view.source
+    idle_seconds = inbound.world.settings.limits.idle_timeout_seconds
+    limits = HttpLimits(idle_seconds=idle_seconds or DEFAULT_LIMITS.idle_seconds)
+    wire, visitor = Wire(client, counting(inbound, DOWN)), _Visitor(inbound, view, shown)
+    return await Conversation(wire, visitor, inbound.world.timers, limits).run()
+
+
+class _Visitor:
+    """A client, and what holds for its requests now; see `worker.http.conversation.Backend`."""
+
+    def __init__(self, inbound: Inbound, view: IngressView, shown: CertificateFiles | None) -> None:
+        self.inbound = inbound
+        self._place = (view.listener.address, view.listener.port)
+        self._source = view.source
+        self._shown = shown
+        self._served: IngressHttp | None = None
+        self._carried: tuple[IngressTarget, Request] | None = None
+        self._source_ip = str(inbound.sock.getpeername()[0])
+        scheme = b"https" if view.is_tls else b"http"
+        self.hop = Hop(address=self._source_ip.encode(), scheme=scheme, replaces_cert=True)
+        inbound.entry.recheck = self._is_still_permitted
+
+    def judge(self, request: RequestHead) -> "Answer | _Way":
+        """By the view of this moment: host, route, share, target, and a permission where we give it."""
+        self._served = None
+        view = self.inbound.world.current.view.gateways.get(self._place)
+        if not isinstance(view, IngressView) or not view.is_http:
+            return answers.GONE
+        asked = request.as_judged()
+        name = view.hosts.service(asked.host)
+        route = view.routes.get(name) if name is not None else None
+        if route is None or route.http is None:
+            return answers.NOT_FOUND
+        if view.is_tls and route.files != self._shown:
+            return answers.MISDIRECTED
+        return self._led(request, asked, route, route.http)
+
+    def _led(
+        self, request: RequestHead, asked: Request, route: IngressRoute, http: IngressHttp
+    ) -> "Answer | _Way":
+        entry = self.inbound.entry
+        self._served = http
+        if entry.meters is None:
+            entry.routed(route.service, entry.server_name, route.meters)
+        way = http.routes.way(asked, self.inbound.world.chance)
+        if way is None:
+            return answers.NOT_FOUND
+        found = http.ways[id(way)]
+        if not found.up:
+            return answers.NO_HEALTHY_UPSTREAM
+        target, _ = found.up[0]
+        entry.service = target.service
+        arriving = way.onward(_believed(asked))
+        permits = dict(self._permits(found, arriving))
+        sent = _sent(request, arriving, found)
+        affinity = found.affinities.of(asked, self._source_ip, self.inbound.world.chance)
+        return _Way(self, sent, found, affinity, Upstreams(self.inbound, route, permits))
+
+    def _permits(
+        self, found: IngressWay, arriving: Request
+    ) -> Iterator[tuple[ServiceName, Permit]]:
+        """For the targets that nobody else decides about, who would see the request as it arrives."""
+        for target, _ in found.up:
+            if target.plaintext and (permit := self._permit(target, arriving)):
+                yield target.service, permit
+
+    def _permit(self, target: IngressTarget, arriving: Request) -> Permit | None:
+        """Written down before anything can be awaited, so that a withdrawal finds it."""
+        world, entry = self.inbound.world, self.inbound.entry
+        view = world.current.view
+        decision = authorize_request(view.requests_of(target.service), self._source, arriving)
+        world.metrics.decisions.counter(
+            view, entry.gateway, target.service, self._source, decision.allowed
+        ).inc()
+        if not decision.allowed:
+            return None
+        permit = Permit(self._source, target.service, Decision(allowed=True, rule=decision.rule))
+        entry.decided(permit, view.generation)
+        self._carried = target, arriving
+        return permit
+
+    def _is_still_permitted(self) -> bool:
+        """What is carried now, after the rules have changed."""
+        if self._carried is None:
+            return True
+        target, arriving = self._carried
+        view = self.inbound.world.current.view
+        return authorize_request(view.requests_of(target.service), self._source, arriving).allowed
+
+    def answered(self, status: int, seconds: float) -> None:
+        if self._served is not None:
+            self._served.meters.requests(status).inc()
+            self._served.meters.seconds.observe(seconds)
+        if status != _SWITCHING:
+            self._carried = self.inbound.entry.permit = None
+
+    def is_leaving(self) -> bool:
+        return self.inbound.world.live.is_leaving
+
+    def waits(self, wake: Callable[[], object] | None) -> None:
+        self.inbound.entry.waits(wake)
+
+
+class _Way:
+    """One request on its way in; see `worker.http.conversation.Way`."""
+
+    __slots__ = ("_affinity", "_found", "_sent", "_upstreams", "_visitor")
+
+    def __init__(
+        self,
+        visitor: _Visitor,
+        sent: RequestHead,
+        found: IngressWay,
+        affinity: Affinity,
+        upstreams: Upstreams,
+    ) -> None:
+        self._visitor = visitor
+        self._sent = sent
+        self._found = found
+        self._affinity = affinity
+        self._upstreams = upstreams
+
+    @property
+    def timeout_seconds(self) -> float:
+        seconds = self._found.way.request_timeout_seconds
+        return float("inf") if seconds is None else seconds
+
+    def head(self, request: RequestHead, upstream: Upstream) -> bytes:
+        chance = self._visitor.inbound.world.chance
+        return request_head(
+            self._sent,
+            self._visitor.hop,
+            host=self._sent.host or str(upstream.endpoint).encode(),
+            request_id=request_id_of(chance.getrandbits(128)),
+        )
+
+    def amend(self, response: ResponseHead) -> ResponseHead:
+        """With the changes of split, route and listener, and cookies that keep the client in one place."""
+        way, given = self._found.way, self._affinity.cookies
+        if not way.response_headers and not given:
+            return response
+        headers = way.back(_text(response.fields))
+        cookies = tuple(("set-cookie", cookie) for cookie in given)
+        return msgspec.structs.replace(response, fields=_bytes((*headers, *cookies)))
+
+    async def connect(self, *, afresh: bool) -> Upstream:
+        return await self._upstreams.connect(self._found.up, self._affinity.key, afresh=afresh)
+
+    def release(self, upstream: Upstream, *, reusable: bool) -> None:
+        self._upstreams.release(upstream, reusable=reusable)
+
+    async def relay(self, client: Wire, upstream: Upstream) -> End:
+        return await self._upstreams.relay(client, upstream)
+
+
+def _believed(asked: Request) -> Request:
+    """Without what a client outside says of hops before us."""
+    headers = tuple(header for header in asked.headers if header[0] not in _NOT_BELIEVED)
+    return msgspec.structs.replace(asked, headers=headers)
+
+
+def _sent(request: RequestHead, arriving: Request, found: IngressWay) -> RequestHead:
+    """The request's head with the path and the fields that are to arrive."""
+    if not found.way.request_headers:
+        kept = {n: v for n, v in request.forwarded.items() if n.decode() not in _NOT_BELIEVED}
+        return msgspec.structs.replace(request, path=arriving.path, forwarded=kept)
+    fields, forwarded = [], dict[bytes, bytes]()
+    for name, value in _bytes(arriving.headers):
+        if name in FORWARDED:
+            forwarded[name] = b",".join((forwarded[name], value)) if name in forwarded else value
+        else:
+            fields.append((name, value))
+    return msgspec.structs.replace(
+        request, path=arriving.path, fields=tuple(fields), forwarded=forwarded
+    )
+
+
+def _text(fields: Fields) -> Headers:
+    return tuple((n.lower().decode("latin-1"), v.decode("latin-1")) for n, v in fields)
+
+
+def _bytes(headers: Headers) -> Fields:
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
