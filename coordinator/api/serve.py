@@ -28,6 +28,7 @@ from starlette.types import ASGIApp
 from cluster.errors import ConfigError, Problem
 
 from .app import make_app
+from .crowd import MOST_FROM_ONE_ADDRESS, Crowd
 from .peers import UCRED, Guarded, Peer, group_id, peer_of
 from .services import Services
 from .sockets import UnixSocket, bind_tcp, bind_unix
@@ -36,6 +37,7 @@ from .tls import ServerTls, TlsFiles, certificate_name
 log = structlog.get_logger()
 
 _KEEP_ALIVE_SECONDS = 120.0
+_TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +49,15 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tcp:
-    """How the API is served on TCP; `loopback_only` says why nowhere else, if so."""
+    """How the API is served on TCP; `loopback_only` says why nowhere else, if so.
+
+    `most`: connections from one address.
+    """
 
     address: str = ""
     tls: TlsFiles | None = None
     loopback_only: str = "without tokens"
+    most: int = MOST_FROM_ONE_ADDRESS
 
 
 async def serve(
@@ -71,23 +77,45 @@ async def serve(
         listeners = [_listener(one) for one in (unix.listening, bound) if one is not None]
         http = _url(bound, "https" if tls else "http") if bound else ""
         task_status.started(Bound(unix=f"unix://{unix.path}", http=http))
-        await trio.serve_listeners(partial(_connection, app, tls), listeners)
+        await trio.serve_listeners(partial(_connection, app, tls, Crowd(tcp.most)), listeners)
 
 
-async def _connection(app: ASGIApp, tls: ServerTls | None, stream: trio.SocketStream) -> None:
+async def _connection(
+    app: ASGIApp, tls: ServerTls | None, crowd: Crowd, stream: trio.SocketStream
+) -> None:
     """One connection, until its end. A bug in it is this connection's worth, not the server's."""
     try:
         peer = _peer(stream)
-        if tls is None or peer is not None:
+        if peer is not None:
             await _speak(app, stream, {"peer": peer})
             return
-        secure = await tls.handshake(stream)
-        await _speak(app, secure, {"peer": None, "certificate": certificate_name(secure)})
+        with crowd.joined_from(stream.socket.getpeername()[0]) as has_room:
+            if has_room:
+                await _speak_tcp(app, tls, stream)
+            else:
+                await _send_away(stream, in_plain=tls is None)
+    except OSError:
+        await trio.aclose_forcefully(stream)  # gone before it was looked at
     except (trio.BrokenResourceError, trio.TooSlowError):
         await trio.aclose_forcefully(stream)  # the handshake failed: the client's matter
     except Exception:
         log.exception("a bug ended this connection to the API")
         await trio.aclose_forcefully(stream)
+
+
+async def _speak_tcp(app: ASGIApp, tls: ServerTls | None, stream: trio.SocketStream) -> None:
+    if tls is None:
+        await _speak(app, stream, {"peer": None})
+        return
+    secure = await tls.handshake(stream)
+    await _speak(app, secure, {"peer": None, "certificate": certificate_name(secure)})
+
+
+async def _send_away(stream: trio.SocketStream, *, in_plain: bool) -> None:
+    """In plain with a status, as Consul does it; a TLS client sees the connection end."""
+    async with stream:
+        if in_plain:
+            await stream.send_all(_TOO_MANY)
 
 
 async def _speak(app: ASGIApp, stream: Any, state: dict[str, Any]) -> None:

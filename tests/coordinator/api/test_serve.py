@@ -61,6 +61,27 @@ async def test_tcp_answers_on_loopback(start):
         assert rebound.status_code == 403
 
 
+async def test_one_address_does_not_take_all_connections_there_are(start, path):
+    bound = await start(tcp=Tcp(address="127.0.0.1:0", most=2))
+    host, _, port = bound.http.removeprefix("http://").partition(":")
+    async with httpx.AsyncClient(base_url=bound.http) as client, over(path) as admin:
+        first, second = [await trio.open_tcp_stream(host, int(port)) for _ in range(2)]
+        await _until(client, 429)
+        assert (await admin.get("/v1/status/leader")).status_code == 200
+        await first.aclose()
+        await _until(client, 200)
+        await second.aclose()
+
+
+async def _until(client, status):
+    """The server counts connections as it comes to them."""
+    for _ in range(250):
+        if (await client.get("/v1/status/leader")).status_code == status:
+            return
+        await trio.sleep(0.02)
+    pytest.fail(f"never answered {status}")
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", ":0", "10.1.2.3:80", "example.com:80"])
 async def test_tcp_elsewhere_is_refused_and_leaves_nothing(services, path, address):
     with pytest.raises(ConfigError, match="only served on loopback"), trio.fail_after(5):
