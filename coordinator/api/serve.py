@@ -120,7 +120,15 @@ async def _send_away(stream: trio.SocketStream, *, in_plain: bool) -> None:
 
 async def _speak(app: ASGIApp, stream: Any, state: dict[str, Any]) -> None:
     wrapped = ASGIWrapper(cast("ASGIFramework", app))
-    await TCPServer(wrapped, _config(), WorkerContext(None), state, stream).run()
+    await _Connection(wrapped, _config(), WorkerContext(None), state, stream).run()
+
+
+class _Connection(TCPServer):
+    """Hypercorn's, which keeps one that its client has closed without a request for the keep-alive time."""
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
 
 
 def _peer(stream: trio.SocketStream) -> Peer | None:
