@@ -19,6 +19,7 @@ from cluster.ingress import CertificateFiles
 from cluster.intentions import Decision
 from cluster.names import ServiceName
 from cluster.reasons import End
+from cluster.routes import Endpoint
 from worker.gateways.inbound import Inbound
 from worker.gateways.ingress_upstreams import Upstreams
 from worker.gateways.requests import counting, request_id_of
@@ -26,7 +27,7 @@ from worker.http import answers
 from worker.http.answers import Answer
 from worker.http.conversation import Conversation
 from worker.http.fields import FORWARDED, Fields
-from worker.http.heads import Hop, request_head
+from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
 from worker.http.pool import Upstream
 from worker.http.requests import RequestHead
@@ -175,12 +176,12 @@ class _Way:
         seconds = self._found.way.request_timeout_seconds
         return float("inf") if seconds is None else seconds
 
-    def head(self, request: RequestHead, upstream: Upstream) -> bytes:
+    def head(self, request: RequestHead, endpoint: Endpoint) -> Outgoing:
         chance = self._visitor.inbound.world.chance
-        return request_head(
-            self._sent,
-            self._visitor.hop,
-            host=self._sent.host or str(upstream.endpoint).encode(),
+        return Outgoing(
+            request=self._sent,
+            hop=self._visitor.hop,
+            host=self._sent.host or str(endpoint).encode(),
             request_id=request_id_of(chance.getrandbits(128)),
         )
 

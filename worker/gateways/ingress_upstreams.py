@@ -22,7 +22,7 @@ from worker.gateways.inbound import Inbound
 from worker.gateways.joining import join
 from worker.gateways.requests import FAILED, counting
 from worker.http import answers
-from worker.http.conversation import Unserved
+from worker.http.backend import Unserved
 from worker.http.pool import Key, Upstream
 from worker.http.wire import Wire
 from worker.net.leg import Leg

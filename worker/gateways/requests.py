@@ -22,8 +22,9 @@ from worker.gateways import steps
 from worker.gateways.inbound import Inbound
 from worker.http import answers
 from worker.http.answers import Answer
-from worker.http.conversation import Conversation, Unserved
-from worker.http.heads import Hop, request_head
+from worker.http.backend import Unserved
+from worker.http.conversation import Conversation
+from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
 from worker.http.pool import Key, Upstream
 from worker.http.requests import RequestHead
@@ -221,12 +222,12 @@ class _Way:
     def timeout_seconds(self) -> float:
         return self._http.route.request_timeout_seconds
 
-    def head(self, request: RequestHead, upstream: Upstream) -> bytes:
+    def head(self, request: RequestHead, endpoint: Endpoint) -> Outgoing:
         chance = self._caller.inbound.world.chance
-        return request_head(
-            request,
-            self._hop,
-            host=self._host(request, upstream.endpoint),
+        return Outgoing(
+            request=request,
+            hop=self._hop,
+            host=self._host(request, endpoint),
             request_id=request_id_of(chance.getrandbits(128)),
         )
 

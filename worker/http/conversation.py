@@ -5,12 +5,11 @@ waits stays with the caller. After anything that cannot be understood the connec
 can say where the next request would begin.
 
 Belongs here: the order of a request's steps and what each failure is answered with. Never here: who may ask
-for what, or which upstream gets it: a gateway kind says both (`Backend`).
+for what, or which upstream gets it: a gateway kind says both (`backend`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import trio
 
@@ -18,6 +17,8 @@ from cluster.errors import ClientFault, UpstreamFault
 from cluster.reasons import End
 from worker.http import answers
 from worker.http.answers import Answer
+from worker.http.asking import IDEMPOTENT
+from worker.http.backend import Backend, Unserved, Way
 from worker.http.bodies import Body, body_of
 from worker.http.exchange import (
     CutShort,
@@ -32,68 +33,7 @@ from worker.http.patience import Patience, Phase, Timers
 from worker.http.pool import Upstream
 from worker.http.reading import next_request
 from worker.http.requests import RequestHead
-from worker.http.responses import ResponseHead
 from worker.http.wire import Wire
-
-#: May be sent twice without harm (RFC 9110 section 9.2.2).
-_IDEMPOTENT = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"})
-
-
-class Unserved(Exception):
-    """There is no upstream to be had, and this is what the caller is told."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.text)
-        self.answer = answer
-
-
-class Way(Protocol):
-    """What was decided about one request that may go on."""
-
-    @property
-    def timeout_seconds(self) -> float:
-        """How long the upstream may take to answer a whole request."""
-        ...
-
-    def head(self, request: RequestHead, upstream: Upstream) -> bytes:
-        """The request's head as this upstream gets it."""
-        ...
-
-    def amend(self, response: ResponseHead) -> ResponseHead:
-        """The answer's head as the caller gets it."""
-        ...
-
-    async def connect(self, *, afresh: bool) -> Upstream:
-        """A connection to an upstream; with `afresh` none that was used before. Raises `Unserved`."""
-        ...
-
-    def release(self, upstream: Upstream, *, reusable: bool) -> None:
-        """The exchange is over."""
-        ...
-
-    async def relay(self, client: Wire, upstream: Upstream) -> End:
-        """Carry bytes from now on; `upstream` is closed by this."""
-        ...
-
-
-class Backend(Protocol):
-    """Whom a connection's requests go to."""
-
-    def judge(self, request: RequestHead) -> Way | Answer:
-        """May this request be made, and which way does it go? By the rules of this moment."""
-        ...
-
-    def answered(self, status: int, seconds: float) -> None:
-        """One request is over; `seconds` since its head was read."""
-        ...
-
-    def is_leaving(self) -> bool:
-        """Whether callers are to be told to go elsewhere."""
-        ...
-
-    def waits(self, wake: Callable[[], object] | None) -> None:
-        """The connection is idle until its next request, and `wake` ends it; None: no longer."""
-        ...
 
 
 @dataclass(slots=True)
@@ -230,7 +170,7 @@ class Conversation:
             return await self._ask(way, asked, upstream, start)
         except UpstreamLost as lost:
             again = lost.unanswered and upstream.is_used and is_whole
-            if not again or (upstream.has_sent and request.method not in _IDEMPOTENT):
+            if not again or (upstream.has_sent and request.method not in IDEMPOTENT):
                 raise
         return await self._ask(way, asked, await way.connect(afresh=True), start)
 
@@ -239,7 +179,7 @@ class Conversation:
     ) -> Outcome | End:
         request = asked.request
         try:
-            head = way.head(request, upstream) + start
+            head = way.head(request, upstream.endpoint).http1() + start
             outcome = await self._exchange.run(
                 request, asked.body, upstream, head, way.timeout_seconds, way.amend
             )

@@ -33,11 +33,17 @@ More = Callable[[], Awaitable[bool]]
 
 
 class UpstreamLost(Exception):
-    """The upstream went before it answered. `unanswered`: not one byte of an answer has come."""
+    """The upstream went before it answered.
 
-    def __init__(self, *, unanswered: bool) -> None:
+    `unanswered`: not one byte of an answer has come. `was_used`: the connection had carried a request before
+    this one. `unasked`: nothing was done with the request, so it may be sent again whatever its method is.
+    """
+
+    def __init__(self, *, unanswered: bool, was_used: bool = False, unasked: bool = False) -> None:
         super().__init__("the upstream went before it answered")
         self.unanswered = unanswered
+        self.was_used = was_used
+        self.unasked = unasked
 
 
 class CutShort(Exception):
@@ -59,7 +65,8 @@ def framed(content: bytes, *, chunked: bool) -> bytes:
     return b"%x\r\n%b\r\n" % (len(content), content) if chunked and content else content
 
 
-def _last(trailers: Fields) -> bytes:
+def last_chunk(trailers: Fields) -> bytes:
+    """The end of a body in chunks."""
     return b"0\r\n%b\r\n" % lines(trailers)
 
 
@@ -70,7 +77,7 @@ def opening(request: RequestHead, body: Body, client: Wire) -> bytes:
     except Malformed as error:
         raise BadRequest(str(error)) from None
     data = framed(content, chunked=request.length == CHUNKED)
-    return data + _last(body.trailers) if body.is_over and request.length == CHUNKED else data
+    return data + last_chunk(body.trailers) if body.is_over and request.length == CHUNKED else data
 
 
 #: Changes the head of an answer before the caller gets it.
@@ -221,7 +228,7 @@ class Exchange:
                 content, source.unread = body.take(source.unread)
                 data += framed(content, chunked=chunked)
             if body.is_over:
-                await sink.send(data + _last(body.trailers) if chunked else data)
+                await sink.send(data + last_chunk(body.trailers) if chunked else data)
                 return
             self._patience.wait(self._patience.phase, self._limits.stall_seconds)
             if data:

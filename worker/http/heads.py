@@ -28,6 +28,23 @@ class Hop:
     replaces_cert: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A request's head as an upstream gets it, in whichever HTTP it speaks; `host` is whom it is told to be.
+
+    `request_id` is used if the caller sent none.
+    """
+
+    request: RequestHead
+    hop: Hop
+    host: bytes
+    request_id: bytes
+
+    def http1(self) -> bytes:
+        """With the empty line at its end."""
+        return request_head(self.request, self.hop, host=self.host, request_id=self.request_id)
+
+
 def request_head(request: RequestHead, hop: Hop, *, host: bytes, request_id: bytes) -> bytes:
     """The request as the upstream gets it, always in HTTP/1.1; `host` is whom it is told to be.
 
