@@ -71,7 +71,10 @@ class Coordinator:
         self.monitor = Monitor(wall_clock)
         wanted.follow(self.monitor.committed)
         self.probing = Probing(
-            wanted, self.writes, lambda node, message: self.distributor.send(node, message)
+            wanted,
+            self.writes,
+            lambda node, message: self.distributor.send(node, message),
+            lambda: self.distributor.connected,
         )
         self.distributor = self._make_distributor()
         self.publisher = self._make_publisher(store)

@@ -39,7 +39,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 def requests(items: Iterable[Item], node: str, find_port: Callable[[], int]) -> tuple[Request, ...]:
     """All writes, registrations before entries, and of those first what others are judged by."""
     items = tuple(items)
-    registrations = [*_given(items, node)]
+    registrations = [*_given(items, node, find_port)]
     registrations += _missing(items, registrations, node, find_port)
     entries = [
         Request(
@@ -72,7 +72,9 @@ def _with_ports(entry: dict[str, Any], find_port: Callable[[], int]) -> dict[str
     return {**entry, "Listeners": listeners}
 
 
-def _given(items: Iterable[Item], node: str) -> Iterator[dict[str, Any]]:
+def _given(
+    items: Iterable[Item], node: str, find_port: Callable[[], int]
+) -> Iterator[dict[str, Any]]:
     for item in items:
         if isinstance(item, RegistrationItem):
             yield item.registration
@@ -81,7 +83,10 @@ def _given(items: Iterable[Item], node: str) -> Iterator[dict[str, Any]]:
             sidecar = item.definition.get("Sidecar")
             yield {**place, **{k: v for k, v in item.definition.items() if k != "Sidecar"}}
             if sidecar:
-                yield {**place, **sidecar}
+                service = sidecar["Service"]
+                if not (service.get("Port") or service.get("SocketPath")):
+                    service = {**service, "Port": find_port()}
+                yield {**place, **sidecar, "Service": service}
 
 
 def _missing(

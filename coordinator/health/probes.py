@@ -2,19 +2,22 @@
 
 Belongs here: the rule, and reading a check's definition. Never here: sending it, or what is found.
 
-A check is probed if its definition names HTTP, TCP or gRPC and its instance is one that a terminating
-gateway dials (`compose.linking`): the instance's own checks and those of its synthetic node. Each host on
-which such a gateway listens probes it, as each has a way of its own to the service. Nobody else does, so
-nothing is probed where nothing is linked.
+A check is probed if its definition names HTTP, TCP or gRPC and its instance is
+
+- one that a terminating gateway dials (`compose.linking`): the instance's own checks and those of its
+  synthetic node. Each host on which such a gateway listens probes it, as each has a way of its own;
+- else a workload of the mesh, or an agent's: one host that is connected does (`probers`).
+
+Nobody asks about anything else: an external service that is not linked may have a monitor of its own.
 
 A definition is kept as it was registered. It is read here, and one that makes no sense is named and not
 probed. Sources: Consul, "Health checks" and "Register external services" (consul-esm).
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from cluster.durations import parse_duration
 from cluster.probes import MAX_OUTPUT_BYTES, Probe, ProbeKind
@@ -26,6 +29,8 @@ from coordinator.store.records import Record
 from coordinator.store.state import State
 from coordinator.store.tables import CHECKS
 
+from .probers import Workloads, workloads
+
 #: Who asks for less gets this, as in Consul.
 MIN_INTERVAL_SECONDS = 1.0
 DEFAULT_INTERVAL_SECONDS = 30.0
@@ -33,6 +38,10 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 #: More than this would not fit a prober; the rest is named.
 MOST_PROBES = 10_000
 _KINDS = {"http": ProbeKind.HTTP, "tcp": ProbeKind.TCP, "grpc": ProbeKind.GRPC}
+
+#: Checks that name something to probe, by node and service id; by node, its probes by check.
+_Active: TypeAlias = Mapping[tuple[str, str], list[Record]]
+_Found: TypeAlias = defaultdict[str, dict[str, Probe]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +52,29 @@ class Assigned:
     refused: Mapping[str, str]
 
 
-def assigned(state: State) -> Assigned:
-    """Who probes what in this state of the catalog."""
+def assigned(state: State, connected: Collection[str] = ()) -> Assigned:
+    """Who probes what in this state of the catalog, with these nodes connected."""
     active = _active_checks(state)
     if not active:
         return Assigned(by_node={}, refused={})
+    found: _Found = defaultdict(dict)
+    refused: dict[str, str] = {}
+    linked = _assign_linked(state, active, found, refused)
+    others = (check for checks in active.values() for check in checks if check.key not in linked)
+    _assign_workloads(others, workloads(state, connected), found, refused)
+    return _bounded(found, refused)
+
+
+def _assign_linked(
+    state: State, active: _Active, found: _Found, refused: dict[str, str]
+) -> frozenset[str]:
+    """Those that terminating gateways dial, to all their hosts. The keys of these checks."""
     hosts = _hosts(state)
     catalog = Catalog(instances(state))
-    found: defaultdict[str, dict[str, Probe]] = defaultdict(dict)
-    refused: dict[str, str] = {}
+    seen: set[str] = set()
     for link in gateway_services(state, catalog):
         for check in _checks_of(link, catalog, active) if link.gateway in hosts else ():
+            seen.add(check.key)
             try:
                 probe = probe_of(check, link)
             except ValueError as error:
@@ -61,7 +82,27 @@ def assigned(state: State) -> Assigned:
                 continue
             for host in hosts[link.gateway]:
                 found[host].setdefault(check.key, probe)
-    return _bounded(found, refused)
+    return frozenset(seen)
+
+
+def _assign_workloads(
+    checks: Iterable[Record], among: Workloads, found: _Found, refused: dict[str, str]
+) -> None:
+    """Those of workloads, each to one host. While nobody is connected, nobody is missed."""
+    for check in checks:
+        if not among.connected or not among.includes(check):
+            continue
+        try:
+            probe = probe_of(check)
+        except ValueError as error:
+            refused[check.key] = str(error)
+            continue
+        host = among.host_for(check, probe.target)
+        if host is None:
+            node = check.key.partition("/")[0]
+            refused[check.key] = f"{probe.target[:100]} means node {node!r}, which is not connected"
+        else:
+            found[host][check.key] = probe
 
 
 def _bounded(found: Mapping[str, Mapping[str, Probe]], refused: dict[str, str]) -> Assigned:
@@ -74,7 +115,7 @@ def _bounded(found: Mapping[str, Mapping[str, Probe]], refused: dict[str, str]) 
     return Assigned(by_node=by_node, refused=refused)
 
 
-def _active_checks(state: State) -> Mapping[tuple[str, str], list[Record]]:
+def _active_checks(state: State) -> _Active:
     """Checks that name something to probe, by node and service id; empty for those of the node."""
     found: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in state.table(CHECKS).values():
@@ -94,16 +135,14 @@ def _hosts(state: State) -> Mapping[str, tuple[str, ...]]:
     return {gateway: tuple(sorted(nodes)) for gateway, nodes in found.items()}
 
 
-def _checks_of(
-    link: Link, catalog: Catalog, active: Mapping[tuple[str, str], list[Record]]
-) -> Iterator[Record]:
+def _checks_of(link: Link, catalog: Catalog, active: _Active) -> Iterator[Record]:
     for instance in catalog.plain(link.service):
         yield from active.get((instance.node, ""), ())
         yield from active.get((instance.node, instance.id), ())
 
 
-def probe_of(check: Record, link: Link) -> Probe:
-    """How to probe this check through this gateway. Raises ValueError with what makes no sense."""
+def probe_of(check: Record, link: Link | None = None) -> Probe:
+    """How to probe this check, and by which gateway's TLS. Raises ValueError with what makes no sense."""
     read = _Definition(check)
     name, kind = next((name, kind) for name, kind in _KINDS.items() if name in read.fields)
     target = read.text(name)
@@ -118,10 +157,10 @@ def probe_of(check: Record, link: Link) -> Probe:
         timeout_seconds=read.seconds("timeout", DEFAULT_TIMEOUT_SECONDS),
         tls=read.flag(f"{name}usetls"),
         skip_verify=read.flag("tlsskipverify"),
-        server_name=read.text("tlsservername") or link.sni,
-        ca_file=link.ca_file,
-        cert_file=link.cert_file,
-        key_file=link.key_file,
+        server_name=read.text("tlsservername") or (link.sni if link else ""),
+        ca_file=link.ca_file if link else "",
+        cert_file=link.cert_file if link else "",
+        key_file=link.key_file if link else "",
         method=read.text("method").upper() or "GET",
         headers=tuple(read.headers()),
         body=read.text("body"),

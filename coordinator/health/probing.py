@@ -3,8 +3,9 @@
 Belongs here: the way of probes to nodes and of verdicts into the catalog. Never here: a decision (`probes`,
 `verdicts`), or the bus: `send` is handed in.
 
-A node hears of its probes when they change and when it says Hello. A verdict counts only if its node was
-told to probe the check. A status is written when it changes; an output alone only every five minutes.
+A node hears of its probes when they change and when it says Hello. What one host asks about for all goes to
+another within seconds when that host is gone. A verdict counts only if its node was told to probe the check.
+A status is written when it changes; an output alone only every five minutes.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,14 +35,22 @@ _RETRY_SECONDS = 1.0
 
 
 class Probing:
-    """The active checks of one coordinator. `send` raises LockgateError for a node that is away."""
+    """The active checks of one coordinator. `send` raises LockgateError for a node that is away.
+
+    `connected` gives the names of the nodes that are there.
+    """
 
     def __init__(
-        self, wanted: Wanted, writes: trio.Lock, send: Callable[[str, Message], None]
+        self,
+        wanted: Wanted,
+        writes: trio.Lock,
+        send: Callable[[str, Message], None],
+        connected: Callable[[], tuple[str, ...]],
     ) -> None:
         self._wanted = wanted
         self._writes = writes
         self._send = send
+        self._connected = connected
         self._assigned = Assigned(by_node={}, refused={})
         self._probes: dict[str, dict[str, Probe]] = {}  # by check, then by node
         self._told: dict[str, tuple[Probe, ...]] = {}
@@ -64,11 +73,15 @@ class Probing:
         self._tell(node)
 
     async def _assign_for_ever(self) -> None:
+        """Look once a second whether the catalog, or who is connected, has changed."""
+        seen = None
         while True:
-            index = max(self._wanted.state.table_index(table) for table in _TABLES)
-            self._assign(assigned(self._wanted.state))
+            state, connected = self._wanted.state, self._connected()
+            now = (max(state.table_index(table) for table in _TABLES), connected)
+            if now != seen:
+                self._assign(assigned(state, connected))
+            seen = now
             await trio.sleep(_REST_SECONDS)
-            await self._wanted.wait_past(index, tables=_TABLES, timeout_seconds=60.0)
 
     def _assign(self, new: Assigned) -> None:
         for key in new.refused.keys() - self._assigned.refused.keys():

@@ -75,6 +75,12 @@ def test_a_service_with_a_sidecar_is_two_registrations():
     assert api.body["Service"]["Service"] == "api"
     assert sidecar.body["Service"]["Kind"] == "connect-proxy"
     assert {api.body["Node"], sidecar.body["Node"]} == {"here"}
+    assert sidecar.body["Service"]["Port"] == 21000
+
+
+def test_a_sidecar_without_a_port_gets_one():
+    _, sidecar = writes('service { name = "api" port = 80 connect { sidecar_service {} } }')
+    assert sidecar.body["Service"]["Port"] > 0
 
 
 def test_nothing_asked_for_is_nothing_written():

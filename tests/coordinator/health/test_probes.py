@@ -54,8 +54,9 @@ def site(checks, *, links=("shop",), **more):
     )
 
 
-def keys(state):
-    return {node: [p.check for p in found] for node, found in assigned(state).by_node.items()}
+def keys(state, connected=()):
+    found = assigned(state, connected).by_node
+    return {node: [probe.check for probe in probes] for node, probes in found.items()}
 
 
 def test_each_host_of_a_linked_gateway_probes():
@@ -95,13 +96,37 @@ def test_checks_of_the_synthetic_node_count_and_others_do_not():
     assert keys(state) == {"gw1": ["out/node"], "gw2": ["out/node"]}
 
 
-def test_sidecars_and_natives_are_not_dialled_and_so_not_probed():
+def test_sidecars_and_natives_are_not_dialled_and_so_asked_about_by_one_host():
     services = {
         "out/proxy": {"ID": "proxy", "Service": "shop", "Kind": "connect-proxy", "Port": 1},
         "out/native": {"ID": "native", "Service": "shop", "Connect": {"Native": True}},
     }
     checks = {f"out/{name}": check(TCP, service=name) for name in ("proxy", "native")}
-    assert keys(site(checks, services=services)) == {}
+    state = site(checks, services=services)
+    assert keys(state) == {}
+    assert keys(state, ["gw2"]) == {"gw2": ["out/native", "out/proxy"]}
+
+
+def test_what_is_linked_stays_with_the_hosts_of_its_gateway():
+    state = site({"out/c": check(TCP, Type="tcp")})
+    assert keys(state, ["gw1", "other"]) == {"gw1": ["out/c"], "gw2": ["out/c"]}
+
+
+def test_a_workloads_check_that_nobody_can_do_is_named():
+    here = {"TCP": "localhost:80", "Interval": "10s"}
+    checks = {
+        "out/here": check(here, service="", Type="tcp"),
+        "out/odd": check({"HTTP": "ftp://x"}, service="", Type="http"),
+        "out/monitored": check(TCP, service="else"),
+    }
+    state = site(checks, links=[])
+    assert assigned(state).refused == {}
+    found = assigned(state, ["gw1"])
+    assert found.by_node == {}
+    assert found.refused == {
+        "out/here": "localhost:80 means node 'out', which is not connected",
+        "out/odd": "HTTP: 'ftp://x' is no http or https URL",
+    }
 
 
 def test_a_check_of_two_gateways_is_probed_once_per_host():

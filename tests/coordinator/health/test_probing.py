@@ -24,7 +24,10 @@ class Site:
         self.wanted = wanted
         self.told, self.away = {}, set()
         self.messages = 0
-        self.probing = Probing(wanted, trio.Lock(), self._send)
+        self.probing = Probing(wanted, trio.Lock(), self._send, self._connected)
+
+    def _connected(self):
+        return tuple(host for host in ("gw1", "gw2") if host not in self.away)
 
     def _send(self, node, message):
         if node in self.away:
@@ -48,6 +51,14 @@ class Site:
         definition = {"TCP": "10.0.0.2:80", "Interval": "10s", "Timeout": "2s"} | definition
         value = {"CheckID": name, "Status": "critical", "ServiceID": "shop"}
         await self.put(CHECKS, f"out/{name}", value | {"Definition": definition})
+
+    async def workload(self):
+        """A service with a sidecar on a host of its own, and a check of an agent's kind."""
+        await self.put(NODES, "app", {"Node": "app", "Address": "10.0.0.3"})
+        await self.put(SERVICES, "app/web", {"ID": "web", "Service": "web", "Port": 80})
+        value = {"CheckID": "w", "Status": "critical", "ServiceID": "web", "Type": "tcp"}
+        definition = {"TCP": "10.0.0.3:80", "Interval": "10s"}
+        await self.put(CHECKS, "app/w", value | {"Definition": definition})
 
     def heard(self, node, status, output="", check="out/c"):
         verdict = Verdict(check=check, status=Health(status), output=output)
@@ -143,6 +154,35 @@ async def test_one_of_two_hosts_is_no_majority_until_the_other_falls_silent(site
     site.heard("gw1", "critical", "refused")
     await trio.sleep(1)
     assert site.seen() == ("critical", "refused")
+
+
+async def test_a_workloads_check_has_one_host_and_moves_when_it_goes(site, autojump_clock):
+    await site.workload()
+    await trio.sleep(2)
+    ((first, told),) = site.told.items()
+    assert told == ["app/w"]
+    site.heard(first, "passing")
+    await trio.sleep(1)
+    assert site.record("app/w").value["Status"] == "critical"  # it was about another check
+    site.heard(first, "passing", check="app/w")
+    await trio.sleep(1)
+    assert site.record("app/w").value["Status"] == "passing"
+
+    (second,) = {"gw1", "gw2"} - {first}
+    site.away.add(first)
+    await trio.sleep(2)
+    assert site.told[second] == ["app/w"]
+    site.heard(first, "critical", check="app/w")
+    await trio.sleep(1)
+    assert site.record("app/w").value["Status"] == "passing"  # not its task any more
+    site.heard(second, "critical", "refused", check="app/w")
+    await trio.sleep(1)
+    assert site.record("app/w").value["Output"] == "refused"
+
+    site.away.clear()
+    site.probing.greeted(first)
+    await trio.sleep(2)
+    assert site.told == {first: ["app/w"], second: []}
 
 
 async def test_silence_changes_nothing(site, autojump_clock):
