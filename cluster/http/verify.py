@@ -5,14 +5,13 @@ Belongs here: JSON Web Tokens by local keys. Never here: which claims an intenti
 
 A used token is taken out of its header unless the provider forwards it; in a query or a cookie it stays.
 
-The clock is handed in. A token that was verified is remembered with what it says, as the signature is what
-costs; its times are looked at again each time.
+The clock is handed in. What the keys say of a token is remembered (`verdicts`); its times are looked at again
+each time.
 Source: RFC 7519; consul-gateways.md 5.8; Envoy, "JWT Authentication".
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from .cookies import cookie_value
@@ -21,6 +20,7 @@ from .jwks import BadToken, KeySet
 from .providers import JwtProvider, Location, Place
 from .request import Headers, Request, wire_text
 from .tokens import NO_CLAIMS, Claims
+from .verdicts import Verdicts
 
 MAX_TOKEN_CHARACTERS = 16 * 1024
 
@@ -50,12 +50,19 @@ class TokenVerifier:
     __slots__ = ("_checks", "_told")
 
     def __init__(
-        self, providers: Iterable[JwtProvider], key_files: Mapping[str, str] | None = None
+        self,
+        providers: Iterable[JwtProvider],
+        key_files: Mapping[str, str] | None = None,
+        before: "TokenVerifier | None" = None,
     ) -> None:
-        """`key_files` are the texts of `jwks_file`s by name; of one that is not there no token counts."""
+        """`key_files` are the texts of `jwks_file`s by name; of one that is not there no token counts.
+
+        Providers that are those of `before`, keys included, keep what they remember.
+        """
         texts = key_files or {}
-        self._checks = {
-            one.name: _Check(one, KeySet(one.jwks or texts.get(one.jwks_file, "")))
+        known: Mapping[str, _Check] = before._checks if before is not None else {}
+        self._checks: Mapping[str, _Check] = {
+            one.name: _check(one, one.jwks or texts.get(one.jwks_file, ""), known.get(one.name))
             for one in providers
         }
         self._told = frozenset(
@@ -63,6 +70,11 @@ class TokenVerifier:
             for check in self._checks.values()
             if check.provider.payload_header
         )
+
+    @property
+    def tells(self) -> bool:
+        """Whether some provider has a header of its own, which no client may write."""
+        return bool(self._told)
 
     def verify(self, providers: Iterable[str], request: Request, now: float) -> Verified:
         """The tokens of these providers (`RequestPolicy.providers`) at `now`, in seconds since 1970."""
@@ -88,14 +100,21 @@ class TokenVerifier:
         )
 
 
+def _check(provider: JwtProvider, keys: str, before: "_Check | None") -> "_Check":
+    if before is not None and (before.provider, before.keys) == (provider, keys):
+        return before
+    return _Check(provider, keys)
+
+
 class _Check:
-    """One provider. `_signed` is the key set's, with a memory."""
+    """One provider, and the text of its keys."""
 
-    __slots__ = ("_signed", "provider")
+    __slots__ = ("_verdicts", "keys", "provider")
 
-    def __init__(self, provider: JwtProvider, keys: KeySet) -> None:
+    def __init__(self, provider: JwtProvider, keys: str) -> None:
         self.provider = provider
-        self._signed = lru_cache(provider.cache_size)(keys.signed)
+        self.keys = keys
+        self._verdicts = Verdicts(KeySet(keys), provider.cache_size)
 
     def verify(self, request: Request, now: float) -> tuple[dict[str, Any], str, Location]:
         """What the first token that counts says, itself, and where it was. Raises `BadToken`."""
@@ -113,7 +132,7 @@ class _Check:
     def _claims(self, token: str, now: float) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise BadToken(f"it is longer than {MAX_TOKEN_CHARACTERS} characters")
-        claims = self._signed(token)
+        claims = self._verdicts.signed(token)
         judge_claims(claims, self.provider, now)
         return claims
 

@@ -27,6 +27,7 @@ from .schema import Field, ListOf, Object, TableOf
 
 DESCRIPTION_BYTES = 512
 _ONLY_HTTP = "permissions where the service is not of protocol http behind a terminating gateway"
+_TOKEN_ONLY_HTTP = "tokens where the service is not of protocol http behind a terminating gateway"
 LEGACY = ("LegacyID", "LegacyMeta", "LegacyCreateTime", "LegacyUpdateTime")
 
 SOURCE = Object(
@@ -161,7 +162,7 @@ def _entry_rules(body: Body) -> Iterator[Finding]:
 
 def _doubts(body: Body) -> Iterator[Finding]:
     if "JWT" in body:
-        yield unenforced("JWT verification; no source is let in until then", "JWT")
+        yield unenforced(_TOKEN_ONLY_HTTP, "JWT")
     for index, source in enumerate(body["Sources"]):
         path = f"Sources[{index}].Permissions"
         if "Permissions" in source:

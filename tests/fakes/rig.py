@@ -157,7 +157,15 @@ def files(ca="", cert="", key="", server_name=""):
 
 
 def snapshot(
-    bundle, listeners, *linked, rules=(), mesh=(), default_allow=False, ingress=(), sets=()
+    bundle,
+    listeners,
+    *linked,
+    rules=(),
+    mesh=(),
+    default_allow=False,
+    ingress=(),
+    sets=(),
+    providers=(),
 ):
     """What a coordinator would compose."""
     return Snapshot(
@@ -175,7 +183,9 @@ def snapshot(
             ),
             *(EndpointSet(name=name, endpoints=found) for name, found in dict(sets).items()),
         ),
-        policy=Policy(default_allow=default_allow, intentions=tuple(rules)),
+        policy=Policy(
+            default_allow=default_allow, intentions=tuple(rules), providers=tuple(providers)
+        ),
     )
 
 

@@ -8,18 +8,21 @@ HTTP itself (`worker.http`), matching a request (`cluster.http.routing`), or ups
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
 from cluster.authorize import Permit
-from cluster.http import Request, authorize_request
+from cluster.http import Request, Verified, authorize_request
 from cluster.http.affinity import Affinity
 from cluster.http.request import Headers
+from cluster.http.verify import NOTHING_ASKED
 from cluster.ingress import CertificateFiles
 from cluster.intentions import Decision
 from cluster.names import ServiceName
 from cluster.reasons import End
 from cluster.routes import Endpoint
+from worker.gateways import tokens
 from worker.gateways.inbound import Inbound
 from worker.gateways.ingress_upstreams import Upstreams
 from worker.gateways.requests import counting, request_id_of
@@ -56,6 +59,14 @@ async def serve(
     return await Conversation(wire, visitor, inbound.world.timers, limits).run()
 
 
+class _Carried(NamedTuple):
+    """What is under way to an instance in plain, and since when (seconds since 1970)."""
+
+    target: IngressTarget
+    arriving: Request
+    then: float
+
+
 class _Visitor:
     """A client, and what holds for its requests now; see `worker.http.conversation.Backend`."""
 
@@ -65,7 +76,7 @@ class _Visitor:
         self._source = view.source
         self._shown = shown
         self._served: IngressHttp | None = None
-        self._carried: tuple[IngressTarget, Request] | None = None
+        self._carried: _Carried | None = None
         self._source_ip = str(inbound.sock.getpeername()[0])
         scheme = b"https" if view.is_tls else b"http"
         self.hop = Hop(address=self._source_ip.encode(), scheme=scheme, replaces_cert=True)
@@ -102,24 +113,38 @@ class _Visitor:
         target, _ = found.up[0]
         entry.service = target.service
         arriving = way.onward(_believed(asked))
-        permits = dict(self._permits(found, arriving))
-        sent = _sent(request, arriving, found)
+        verified = self._tokens(found, arriving)
+        permits = dict(self._permits(found, arriving, verified))
+        sent = tokens.onward(_sent(request, arriving, found), verified)
         affinity = found.affinities.of(asked, self._source_ip, self.inbound.world.chance)
         return _Way(self, sent, found, affinity, Upstreams(self.inbound, route, permits))
 
+    def _tokens(self, found: IngressWay, arriving: Request) -> Verified:
+        """For the targets that nobody else decides about."""
+        world = self.inbound.world
+        view = world.current.view
+        plain = [target.service for target, _ in found.up if target.plaintext]
+        if not plain or not view.tokens.are_asked_for:
+            return NOTHING_ASKED
+        asked = frozenset[str]().union(*(view.requests_of(one).providers for one in plain))
+        return view.tokens.verify(asked, arriving, world.wall_clock())
+
     def _permits(
-        self, found: IngressWay, arriving: Request
+        self, found: IngressWay, arriving: Request, verified: Verified
     ) -> Iterator[tuple[ServiceName, Permit]]:
-        """For the targets that nobody else decides about, who would see the request as it arrives."""
+        """For the same, who would see the request as it arrives."""
         for target, _ in found.up:
-            if target.plaintext and (permit := self._permit(target, arriving)):
+            if target.plaintext and (permit := self._permit(target, arriving, verified)):
                 yield target.service, permit
 
-    def _permit(self, target: IngressTarget, arriving: Request) -> Permit | None:
+    def _permit(
+        self, target: IngressTarget, arriving: Request, verified: Verified
+    ) -> Permit | None:
         """Written down before anything can be awaited, so that a withdrawal finds it."""
         world, entry = self.inbound.world, self.inbound.entry
         view = world.current.view
-        decision = authorize_request(view.requests_of(target.service), self._source, arriving)
+        policy, claims = view.requests_of(target.service), verified.claims
+        decision = authorize_request(policy, self._source, arriving, claims)
         world.metrics.decisions.counter(
             view, entry.gateway, target.service, self._source, decision.allowed
         ).inc()
@@ -127,16 +152,18 @@ class _Visitor:
             return None
         permit = Permit(self._source, target.service, Decision(allowed=True, rule=decision.rule))
         entry.decided(permit, view.generation)
-        self._carried = target, arriving
+        self._carried = _Carried(target, arriving, world.wall_clock())
         return permit
 
     def _is_still_permitted(self) -> bool:
-        """What is carried now, after the rules have changed."""
+        """What is carried now, after the rules have changed; its tokens are as old as the request."""
         if self._carried is None:
             return True
-        target, arriving = self._carried
+        target, arriving, then = self._carried
         view = self.inbound.world.current.view
-        return authorize_request(view.requests_of(target.service), self._source, arriving).allowed
+        policy = view.requests_of(target.service)
+        claims = view.tokens.verify(policy.providers, arriving, then).claims
+        return authorize_request(policy, self._source, arriving, claims).allowed
 
     def answered(self, status: int, seconds: float) -> None:
         if self._served is not None:

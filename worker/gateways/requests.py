@@ -11,14 +11,15 @@ from collections.abc import Callable, Hashable
 
 from cluster.authorize import Denied, Permit, authorize
 from cluster.errors import Refused, UpstreamFault
-from cluster.http import authorize_request
+from cluster.http import Request, Verified, authorize_request
+from cluster.http.verify import NOTHING_ASKED
 from cluster.intentions import Decision
 from cluster.pick import candidates
 from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.dial import Address
 from worker.dial.literal import is_address
-from worker.gateways import steps
+from worker.gateways import steps, tokens
 from worker.gateways.inbound import Inbound
 from worker.http import answers
 from worker.http.answers import Answer
@@ -85,10 +86,12 @@ class _Caller:
         self._client = client
         self._find = find
         inbound.entry.recheck = self._is_still_permitted
-        self._carried: RequestHead | None = None
+        self._carried: tuple[RequestHead, float] | None = None
+        self._verified = NOTHING_ASKED
         self._view: View | None = None
         self._target: TerminatingTarget | None = None
         self._answer: Permit | Denied
+        self._asks_tokens = False
         self._hop: Hop
         self._way: _Way
         self._way_permit: Permit | None = None
@@ -115,6 +118,8 @@ class _Caller:
             self._denied.inc()
             return answers.DENIED
         self._allowed.inc()
+        if self._verified is not NOTHING_ASKED:
+            return _Way(self, permit, target, target.http, self._hop, self._verified)
         if permit is not self._way_permit:
             self._way = _Way(self, permit, target, target.http, self._hop)
             self._way_permit = permit
@@ -122,36 +127,45 @@ class _Caller:
 
     def _permit(self, request: RequestHead) -> Permit | None:
         entry, answer = self.inbound.entry, self._answer
+        now = self.inbound.world.wall_clock() if self._asks_tokens else 0.0
+        self._verified = NOTHING_ASKED
         if isinstance(answer, Permit):
-            entry.permit, self._carried = answer, request
+            if self._asks_tokens:
+                self._verified = self._tokens(request.as_judged(), now)
+            entry.permit, self._carried = answer, (request, now)
             return answer
         decision = answer.decision
         if answer.source is None or decision is None or decision.rule is None:
             return None
-        if not decision.rule.permissions or not self._is_permitted(request):
+        if not decision.rule.permissions or not self._is_permitted(request, now):
             return None
         permit = Permit(
             answer.source, answer.destination, Decision(allowed=True, rule=decision.rule)
         )
-        entry.permit, self._carried = permit, request
+        entry.permit, self._carried = permit, (request, now)
         return permit
 
-    def _is_permitted(self, request: RequestHead) -> bool:
-        """What an intention with permissions says of this request."""
-        view, answer = self._view, self._answer
+    def _is_permitted(self, request: RequestHead, now: float) -> bool:
+        """What an intention with permissions says of this request, and of the tokens it had then."""
+        view, answer, asked = self._view, self._answer, request.as_judged()
         assert view is not None
+        self._verified = self._tokens(asked, now) if self._asks_tokens else NOTHING_ASKED
         policy = view.requests_of(answer.destination)
-        return authorize_request(policy, answer.source, request.as_judged()).allowed
+        return authorize_request(policy, answer.source, asked, self._verified.claims).allowed
+
+    def _tokens(self, asked: Request, now: float) -> Verified:
+        view = self._view
+        assert view is not None
+        return tokens.verified(view, view.requests_of(self._answer.destination), asked, now)
 
     def _is_still_permitted(self) -> bool:
         """What is carried now, after the rules have changed."""
-        request = self._carried
-        if request is None:
+        if self._carried is None:
             return True
         view = self.inbound.world.current.view
         if view is not self._view:
             self._follow(view)
-        return isinstance(self._answer, Permit) or self._is_permitted(request)
+        return isinstance(self._answer, Permit) or self._is_permitted(*self._carried)
 
     def _follow(self, view: View) -> None:
         entry, client = self.inbound.entry, self._client
@@ -163,6 +177,7 @@ class _Caller:
         answer = self._answer = authorize(
             view.policy_of(target.service), client.peer_uri, view.trust_domain
         )
+        self._asks_tokens = view.tokens.are_asked_for
         entry.decided(answer, view.generation)
         counter = self.inbound.world.metrics.decisions.counter
         self._allowed = counter(view, entry.gateway, target.service, answer.source, True)
@@ -202,7 +217,7 @@ def _element(client: TlsLeg, own_uri: str) -> bytes:
 class _Way:
     """One permitted request on its way out; see `worker.http.conversation.Way`."""
 
-    __slots__ = ("_caller", "_hop", "_http", "_target")
+    __slots__ = ("_caller", "_hop", "_http", "_target", "_verified")
 
     def __init__(
         self,
@@ -211,12 +226,14 @@ class _Way:
         target: TerminatingTarget,
         http: HttpTarget,
         hop: Hop,
+        verified: Verified = NOTHING_ASKED,
     ) -> None:
         assert permit.destination == target.service
         self._caller = caller
         self._target = target
         self._http = http
         self._hop = hop
+        self._verified = verified
 
     @property
     def timeout_seconds(self) -> float:
@@ -225,7 +242,7 @@ class _Way:
     def head(self, request: RequestHead, endpoint: Endpoint) -> Outgoing:
         chance = self._caller.inbound.world.chance
         return Outgoing(
-            request=request,
+            request=tokens.onward(request, self._verified),
             hop=self._hop,
             host=self._host(request, endpoint),
             request_id=request_id_of(chance.getrandbits(128)),

@@ -30,6 +30,7 @@ from worker.tls.contexts import UnusableMaterial
 from worker.view.contexts import Origination, Originations, ServerContexts, ServerTls
 from worker.view.ingress import IngressContexts, IngressViews
 from worker.view.leads import KeptDirectories
+from worker.view.tokens import KeptTokens
 from worker.view.view import (
     GatewayView,
     HttpTarget,
@@ -54,6 +55,7 @@ class Workshop:
     ways: KeptWays = field(default_factory=KeptWays)
     directories: KeptDirectories = field(default_factory=KeptDirectories)
     ingress: IngressContexts = field(default_factory=IngressContexts)
+    tokens: KeptTokens = field(default_factory=KeptTokens)
 
 
 def compile_view(
@@ -78,6 +80,7 @@ def compile_view(
         gateways=gateways,
         policies=compiler.policies,
         rules=compiler.rules,
+        tokens=shop.tokens.of(snapshot.policy.providers),
         next_expiry=compiler.rules.next_expiry,
         known_sources=_known_sources(snapshot),
         missing_leaves=frozenset(compiler.missing),

@@ -23,6 +23,7 @@ from worker.relay.porter import Directory
 from worker.telemetry.metrics import HttpMeters, ServiceMeters
 from worker.view.contexts import Context, Origination, ServerTls
 from worker.view.outside_tls import OutsideTls
+from worker.view.tokens import Tokens
 from worker.view.ways import Ways
 
 
@@ -174,9 +175,10 @@ class View:
     """Everything a worker serves at one moment.
 
     `gateways` is by the address and port listened on; `policies` are of every linked service, served yet or
-    not, and `rules` make those of any other; `missing_leaves` are the linked services that wait for their
-    certificate, and `problems` say which of them have one that is of no use. At `next_expiry` (seconds
-    since 1970) some rule ends: then `at` is the view that holds.
+    not, and `rules` make those of any other; `tokens` verifies the tokens that they ask for;
+    `missing_leaves` are the linked services that wait for their certificate, and `problems` say which of
+    them have one that is of no use. At `next_expiry` (seconds since 1970) some rule ends: then `at` is the
+    view that holds.
     """
 
     id: SnapshotId | None = None
@@ -184,6 +186,7 @@ class View:
     gateways: Mapping[tuple[str, int], GatewayView] = field(default_factory=dict)
     policies: Mapping[ServiceName, DestinationPolicy] = field(default_factory=dict)
     rules: RulesByDestination = field(default_factory=lambda: RulesByDestination(Policy()))
+    tokens: Tokens = field(default_factory=Tokens)
     known_sources: frozenset[str] = frozenset()
     missing_leaves: frozenset[ServiceName] = frozenset()
     problems: tuple[Problem, ...] = ()

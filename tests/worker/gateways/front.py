@@ -56,6 +56,7 @@ class Front:
         self.tls = None
         self.protocol = "tcp"
         self.linked = ()
+        self.providers = ()
         self.streams = []
 
     async def behind(self, serve_stream=None):
@@ -89,6 +90,7 @@ class Front:
             default_allow=default_allow,
             ingress=[IngressGateway(name="front", listeners=(listener,), dns_sans=NAMES)],
             sets=self.sets,
+            providers=self.providers,
         )
         assert isinstance(await self.node.offer(shot), Ack)
 

@@ -39,6 +39,7 @@ class Site:
         self.node, self.pki, self.trust, self.nursery = node, pki, trust, nursery
         self.port = node.listen()
         self.linked = []
+        self.providers = ()
         self.streams = []
 
     async def serve(self, answer, *, rules=ALLOW, http=HTTP, **options):
@@ -58,6 +59,7 @@ class Site:
             *self.linked,
             rules=rules,
             default_allow=default_allow,
+            providers=self.providers,
         )
         assert isinstance(await self.node.offer(shot), Ack)
 
