@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from statistics import median as _median
 from typing import Literal
 
-Against = Literal["better", "haproxy", "itself"]
+Against = Literal["better", "haproxy", "nginx", "itself"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A bound of a ratio to the better peer or to HAProxy, or of the figure itself."""
+    """A bound of a ratio to the better peer or to one of them, or of the figure itself."""
 
     against: Against = "better"
     at_least: float | None = None
@@ -26,7 +26,8 @@ class Target:
 
     def __str__(self) -> str:
         bound = f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
-        return bound if self.against != "haproxy" else f"{bound} (HAProxy)"
+        name = {"haproxy": " (HAProxy)", "nginx": " (nginx)"}.get(self.against, "")
+        return bound + name
 
 
 def median(values: Sequence[float | None]) -> float | None:

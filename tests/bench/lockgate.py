@@ -1,4 +1,4 @@
-"""The product under test: `lockgate dev` with a mesh and a terminating gateway, as a user starts it.
+"""The product under test: `lockgate dev` with a gateway of each kind, as a user starts it.
 
 Belongs here: its entries, its start, its command line. Never here: what is measured.
 """
@@ -13,8 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from .processes import BenchError, running
-from .runs import Credentials, Way
-from .subjects import CALLER, PASSTHROUGH_SERVICE, TLS_SERVICE, Names, Subject
+from .runs import Credentials
+from .subjects import (
+    CALLER,
+    HOST,
+    HTTP_SERVICE,
+    HTTPS_SERVICE,
+    PASSTHROUGH_SERVICE,
+    TLS_SERVICE,
+    Names,
+    Ports,
+    Subject,
+    ways,
+)
 
 COMMAND = (sys.executable, "-I", "-m", "coordinator.cli")
 START_SECONDS = 60
@@ -25,8 +36,7 @@ class Places:
     """Where it keeps its state, and the ports it serves and reaches."""
 
     directory: Path
-    passthrough_port: int
-    tls_port: int
+    ports: Ports
     upstream_port: int
 
 
@@ -77,12 +87,10 @@ class Lockgate:
 
     def subject(self, names: Names, caller: Credentials) -> Subject:
         places, status = self.places, self.status()
-        tls = Way(port=places.tls_port, server_name=names.of(TLS_SERVICE), credentials=caller)
-        plain = Way(port=places.passthrough_port, server_name=names.of(PASSTHROUGH_SERVICE))
         return Subject(
             name="lockgate",
             root=self.pid,
-            ways={"passthrough": plain, "tls": tls},
+            ways=ways(places.ports, names, caller),
             version=f"{status['version']} ({status['nodes'][0]['engine']} engine)",
         )
 
@@ -108,18 +116,29 @@ def lockgate(places: Places, *, workers: int) -> Iterator[Lockgate]:
 
 def _files(places: Places) -> dict[str, str]:
     return {
-        "mesh.hcl": _gateway("mesh-gateway", "mesh", places.passthrough_port),
-        "egress.hcl": _gateway("terminating-gateway", "egress", places.tls_port),
+        "mesh.hcl": _gateway("mesh-gateway", "mesh", places.ports.passthrough),
+        "egress.hcl": _gateway("terminating-gateway", "egress", places.ports.tls),
         "linked.hcl": (
             f'Kind = "terminating-gateway"\nName = "egress"\n'
-            f'Services = [ {{ Name = "{TLS_SERVICE}" }} ]\n'
+            f'Services = [ {{ Name = "{TLS_SERVICE}" }}, {{ Name = "{HTTPS_SERVICE}" }} ]\n'
         ),
-        "allow.hcl": (
-            f'Kind = "service-intentions"\nName = "{TLS_SERVICE}"\n'
-            f'Sources = [ {{ Name = "{CALLER}", Action = "allow" }} ]\n'
+        "front.hcl": (
+            'Kind = "ingress-gateway"\nName = "front"\n'
+            f'Listeners = [ {{ Port = {places.ports.http}, Protocol = "http", Services = [\n'
+            f'  {{ Name = "{HTTP_SERVICE}", Hosts = ["{HOST}"] }} ] }} ]\n'
         ),
+        "allow-db.hcl": _allow(TLS_SERVICE, CALLER),
+        "allow-store.hcl": _allow(HTTPS_SERVICE, CALLER),
+        "allow-shop.hcl": _allow(HTTP_SERVICE, "front"),
+        "store-http.hcl": _http(HTTPS_SERVICE),
+        "shop-http.hcl": _http(HTTP_SERVICE),
         "web.hcl": _outside(PASSTHROUGH_SERVICE, places.upstream_port, native=True),
         "db.hcl": _outside(TLS_SERVICE, places.upstream_port),
+        "store.hcl": _outside(HTTPS_SERVICE, places.upstream_port),
+        "shop.hcl": (
+            f'service {{\n  name = "{HTTP_SERVICE}"\n  address = "127.0.0.1"\n'
+            f'  port = {places.upstream_port}\n  meta = {{ lockgate-plaintext = "true" }}\n}}\n'
+        ),
     }
 
 
@@ -128,6 +147,17 @@ def _gateway(kind: str, name: str, port: int) -> str:
         f'service {{\n  kind = "{kind}"\n  name = "{name}"\n'
         f'  address = "127.0.0.1"\n  port = {port}\n}}\n'
     )
+
+
+def _allow(service: str, source: str) -> str:
+    return (
+        f'Kind = "service-intentions"\nName = "{service}"\n'
+        f'Sources = [ {{ Name = "{source}", Action = "allow" }} ]\n'
+    )
+
+
+def _http(service: str) -> str:
+    return f'Kind = "service-defaults"\nName = "{service}"\nProtocol = "http"\n'
 
 
 def _outside(service: str, port: int, *, native: bool = False) -> str:

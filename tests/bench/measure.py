@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import placement, proc
+from . import h2, placement, proc
 from .processes import BenchError, pause, running
 from .runs import Run, Way, arguments
 from .subjects import Subject
@@ -86,11 +86,15 @@ def wait_for_quiet(seconds: float) -> None:
 
 
 def _once(run: Run, subject: Subject, way: Way, manner: Manner) -> Sample:
-    command = [
-        str(GENERATOR),
-        *arguments(run, way, seconds=manner.seconds, reset=manner.reset),
-    ]
     try:
+        if run.mode == "h2":
+            h2.check_spoken(way, subject.name)
+            command = h2.command(run, way, manner.seconds, manner.log)
+        else:
+            command = [
+                str(GENERATOR),
+                *arguments(run, way, seconds=manner.seconds, reset=manner.reset),
+            ]
         if run.mode == "idle":
             return _idle(command, run, subject, manner.log)
         return _busy(command, run, subject, manner)
@@ -102,7 +106,7 @@ def _busy(command: list[str], run: Run, subject: Subject, manner: Manner) -> Sam
     seconds, log = manner.seconds, manner.log
     cores = _place(subject, manner, shared=manner.shared or run.shared)
     cpu, busy, began = _cpu(subject), proc.busy_seconds(), time.monotonic()
-    upstream = proc.cpu_seconds([manner.upstream_pid])
+    upstream, children = proc.cpu_seconds([manner.upstream_pid]), _children()
     with running(command, log, stdout=subprocess.PIPE) as process:
         placement.move([process.pid], cores.load)
         try:
@@ -110,7 +114,8 @@ def _busy(command: list[str], run: Run, subject: Subject, manner: Manner) -> Sam
         except subprocess.TimeoutExpired:
             raise BenchError(f"the generator did not end: {' '.join(command)}") from None
     took = time.monotonic() - began
-    said = _parse(out, process.returncode, log)
+    said = h2.parse(out, log) if run.mode == "h2" else _parse(out, process.returncode, log)
+    said.setdefault("cpu_seconds", _children() - children)
     cpu, busy = _cpu(subject) - cpu, proc.busy_seconds() - busy
     upstream = proc.cpu_seconds([manner.upstream_pid]) - upstream
     return Sample(
@@ -155,6 +160,12 @@ def _idle(command: list[str], run: Run, subject: Subject, log: Path) -> Sample:
 
 def _cpu(subject: Subject) -> float:
     return proc.cpu_seconds([subject.root]) if subject.root else 0.0
+
+
+def _children() -> float:
+    """CPU seconds of children that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _parse(out: str, status: int, log: Path) -> dict[str, Any]:

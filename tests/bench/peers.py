@@ -6,13 +6,13 @@ Belongs here: filling in the configurations, and starting. Never here: what is i
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from .processes import listens, program, running, wait_until
-from .runs import Credentials, Way
-from .subjects import PASSTHROUGH_SERVICE, TLS_SERVICE, Names, Subject
+from .runs import Credentials
+from .subjects import HOST, PASSTHROUGH_SERVICE, TLS_SERVICE, Names, Ports, Subject, ways
 
 _TEMPLATES = Path(__file__).parent / "configurations"
 
@@ -22,8 +22,7 @@ class Site:
     """What a peer's configuration needs to know. `server` proves `db`, `caller` is who connects."""
 
     directory: Path
-    passthrough_port: int
-    tls_port: int
+    ports: Ports
     upstream_port: int
     names: Names
     server: Credentials
@@ -38,6 +37,7 @@ def haproxy(site: Site, *, processes: int) -> Iterator[Subject]:
     _write(site.directory / "db.pem", pair, secret=True)
     names = (PASSTHROUGH_SERVICE, TLS_SERVICE)
     _write(site.directory / "names.map", "".join(f"{site.names.of(n)} upstream\n" for n in names))
+    _write(site.directory / "hosts.map", f"{HOST} answers\n")
     config = _fill("haproxy.cfg", site, processes, {})
     version = _first_line([binary, "-v"])
     with _serving("haproxy", [binary, "-db", "-f", str(config)], site, version) as subject:
@@ -64,22 +64,13 @@ def nginx(site: Site, *, processes: int) -> Iterator[Subject]:
 def _serving(name: str, command: list[str], site: Site, version: str) -> Iterator[Subject]:
     log = site.directory / f"{name}.out"
     with running(command, log) as process:
-        for port in (site.passthrough_port, site.tls_port):
+        for port in asdict(site.ports).values():
             wait_until(f"{name} listens on {port}, see {log}", partial(listens, port), process)
         yield Subject(
             name=name,
             root=process.pid,
             version=version,
-            ways={
-                "passthrough": Way(
-                    port=site.passthrough_port, server_name=site.names.of(PASSTHROUGH_SERVICE)
-                ),
-                "tls": Way(
-                    port=site.tls_port,
-                    server_name=site.names.of(TLS_SERVICE),
-                    credentials=site.caller,
-                ),
-            },
+            ways=ways(site.ports, site.names, site.caller),
         )
 
 
@@ -87,8 +78,8 @@ def _fill(template: str, site: Site, processes: int, words: Mapping[str, str]) -
     common = {
         "PROCESSES": str(processes),
         "DIRECTORY": str(site.directory),
-        "PASSTHROUGH_PORT": str(site.passthrough_port),
-        "TLS_PORT": str(site.tls_port),
+        **{f"{kind.upper()}_PORT": str(port) for kind, port in asdict(site.ports).items()},
+        "HOST": HOST,
         "UPSTREAM_PORT": str(site.upstream_port),
         "CERTIFICATE": site.server.certificate,
         "KEY": site.server.key,

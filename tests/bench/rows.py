@@ -59,10 +59,13 @@ def _cpu_per_ten_thousand(run: Run) -> Figure:
     return figure
 
 
-def _cpu_per_gigabyte(samples: Samples, _direct: Samples) -> float | None:
-    both = [samples[run.key] for run in (runs.DOWN, runs.UP)]
-    moved = sum(sample["said"]["total_bytes"] for sample in both)
-    return float(sum(sample["cpu_seconds"] for sample in both) / moved * 1e9)
+def _cpu_per_gigabyte(*both: Run) -> Figure:
+    def figure(samples: Samples, _direct: Samples) -> float | None:
+        found = [samples[run.key] for run in both]
+        moved = sum(sample["said"]["total_bytes"] for sample in found)
+        return float(sum(sample["cpu_seconds"] for sample in found) / moved * 1e9)
+
+    return figure
 
 
 def _idle(samples: Samples, _direct: Samples) -> float | None:
@@ -148,9 +151,72 @@ def _bulk(kind: Kind, least: float) -> tuple[Row, ...]:
             kind=kind,
             unit="s",
             runs=(runs.DOWN, runs.UP),
-            figure=_cpu_per_gigabyte,
+            figure=_cpu_per_gigabyte(runs.DOWN, runs.UP),
             higher=False,
             target=Target(at_most=0.8),
+        ),
+    )
+
+
+def _requests(kind: Kind, key: str, title: str, run: Run, target: Target | None) -> tuple[Row, ...]:
+    """Requests per second, what 10,000 of them cost, and how long half, and all but a hundredth, took."""
+    return (
+        Row(
+            key=f"{kind}.{key}",
+            title=title,
+            kind=kind,
+            unit="/s",
+            runs=(run,),
+            figure=_said(run, "per_second"),
+            target=target,
+        ),
+        Row(
+            key=f"{kind}.{key}.cpu",
+            title="… CPU for 10,000",
+            kind=kind,
+            unit="s",
+            runs=(run,),
+            figure=_cpu_per_ten_thousand(run),
+            higher=False,
+        ),
+        *(
+            Row(
+                key=f"{kind}.{key}.{share}",
+                title=f"… {share}",
+                kind=kind,
+                unit="µs",
+                runs=(run,),
+                figure=_said(run, f"{share}_us"),
+                higher=False,
+            )
+            for share in ("p50", "p99")
+        ),
+    )
+
+
+def _large_bodies(kind: Kind) -> tuple[Row, ...]:
+    both = {"down": runs.GET_LARGE, "up": runs.PUT_LARGE}
+    return (
+        *(
+            Row(
+                key=f"{kind}.bodies-{way}",
+                title=f"1 MB bodies {way}, {run.connections} connections",
+                kind=kind,
+                unit="Gbit/s",
+                runs=(run,),
+                figure=_said(run, "gbit_per_second"),
+                target=Target(against="nginx", at_least=1.0),
+            )
+            for way, run in both.items()
+        ),
+        Row(
+            key=f"{kind}.bodies.cpu",
+            title="CPU for 1 GB, down and up",
+            kind=kind,
+            unit="s",
+            runs=tuple(both.values()),
+            figure=_cpu_per_gigabyte(*both.values()),
+            higher=False,
         ),
     )
 
@@ -200,6 +266,8 @@ def _growth(kind: Kind, run: Run, title: str) -> tuple[Row, ...]:
     )
 
 
+_HALF_OF_NGINX = Target(against="nginx", at_least=0.5)
+
 ROWS: tuple[Row, ...] = (
     *_rate("passthrough", "connections", "connections", runs.CONNECT, 0.85),
     *_round_trips("passthrough"),
@@ -214,4 +282,9 @@ ROWS: tuple[Row, ...] = (
     *_bulk("tls", 1.1),
     _memory("tls", 1.5),
     *_growth("tls", runs.HANDSHAKE, "full handshakes"),
+    *_requests("http", "requests", "requests, 64 connections", runs.GET, _HALF_OF_NGINX),
+    *_large_bodies("http"),
+    *_requests("http2", "requests", "requests, 16 connections of 8 streams", runs.H2, None),
+    *_requests("https", "requests", "requests, 64 connections", runs.GET, None),
+    *_requests("https", "connections", "connections of one request each", runs.ONCE, None),
 )

@@ -6,7 +6,7 @@ Belongs here: runs as data, and the arguments they become. Never here: starting 
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["passthrough", "tls"]
+Kind = Literal["passthrough", "tls", "http", "http2", "https"]
 #: So many connections stand open when memory is looked at.
 IDLE_CONNECTIONS = 5000
 
@@ -15,6 +15,7 @@ IDLE_CONNECTIONS = 5000
 class Run:
     """One measurement of one subject. `key` tells it from others of the same mode.
 
+    `bytes` is the size of an answer, or of what goes up; 0 is the generator's default.
     `shared`: generator and upstream want more than the one core of two that is theirs, so all share all.
     """
 
@@ -23,6 +24,7 @@ class Run:
     connections: int
     resume: bool = False
     shared: bool = False
+    bytes: int = 0
 
     def __str__(self) -> str:
         return self.key
@@ -38,6 +40,14 @@ DOWN = Run(key="down", mode="down", connections=4, shared=True)
 UP = Run(key="up", mode="up", connections=4, shared=True)
 IDLE = Run(key="idle", mode="idle", connections=IDLE_CONNECTIONS)
 
+GET = Run(key="get", mode="get", connections=64)
+ONCE = Run(key="once", mode="once", connections=32)
+H2 = Run(key="h2", mode="h2", connections=16, bytes=1024)
+GET_LARGE = Run(key="get-1mb", mode="get", connections=8, shared=True, bytes=1 << 20)
+PUT_LARGE = Run(key="put-1mb", mode="put", connections=8, shared=True, bytes=1 << 20)
+#: Streams at once on each connection of H2.
+H2_STREAMS = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
@@ -50,10 +60,11 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """Where the generator connects: a port, and the server name that it says, if it says any."""
+    """Where the generator connects: a port, and the server name and host that it says, if it says any."""
 
     port: int
     server_name: str = ""
+    host: str = ""
     credentials: Credentials | None = None
 
 
@@ -63,6 +74,10 @@ def arguments(
     """The generator's command line, without its own name."""
     found = [run.mode, "--port", str(way.port), "--connections", str(run.connections)]
     found += ["--seconds", f"{seconds:g}"]
+    if run.bytes:
+        found += ["--bytes", str(run.bytes)]
+    if way.host:
+        found += ["--host", way.host]
     if way.server_name:
         found += ["--sni", way.server_name]
     if way.credentials is not None:

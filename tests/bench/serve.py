@@ -12,13 +12,31 @@ from . import proc
 from .check import check
 from .measure import GENERATOR
 from .processes import BenchError
-from .runs import CONNECT, DOWN, ECHO_64, HANDSHAKE, IDLE, RESUME, UP, Kind, Run, Way, arguments
+from .runs import (
+    CONNECT,
+    DOWN,
+    ECHO_64,
+    GET,
+    GET_LARGE,
+    HANDSHAKE,
+    IDLE,
+    ONCE,
+    PUT_LARGE,
+    RESUME,
+    UP,
+    Kind,
+    Run,
+    Way,
+    arguments,
+)
 from .stand import PEERS, bench, subjects
 from .subjects import Subject
 
 _RUNS: dict[Kind, tuple[Run, ...]] = {
     "passthrough": (CONNECT, ECHO_64, DOWN, UP, IDLE),
     "tls": (HANDSHAKE, RESUME, ECHO_64, DOWN, UP, IDLE),
+    "http": (GET, GET_LARGE, PUT_LARGE),
+    "https": (GET, ONCE),
 }
 
 
@@ -50,13 +68,14 @@ def _show(subject: Subject, seconds: float) -> None:
     print(f"\n== {subject.name} {subject.version}")
     for pid in proc.tree(subject.root) if subject.root else ():
         print(f"   {pid:>7}  {proc.command(pid)[:90]}")
-    for kind, way in subject.ways.items():
+    for kind, way in ((kind, way) for kind, way in subject.ways.items() if kind in _RUNS):
         print(f"-- {kind}: {', '.join(_words(run) for run in _RUNS[kind])}")
         print(_command(_RUNS[kind][0], way, seconds))
 
 
 def _words(run: Run) -> str:
-    return f"{run.mode} --connections {run.connections}" + " --resume" * run.resume
+    size = f" --bytes {run.bytes}" if run.bytes else ""
+    return f"{run.mode} --connections {run.connections}{size}" + " --resume" * run.resume
 
 
 def _command(run: Run, way: Way, seconds: float) -> str:

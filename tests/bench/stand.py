@@ -17,7 +17,7 @@ from .lockgate import Lockgate, Places, lockgate
 from .measure import GENERATOR
 from .processes import BenchError, free_port, running
 from .runs import Credentials, Way
-from .subjects import CALLER, TLS_SERVICE, Names, Subject
+from .subjects import CALLER, TLS_SERVICE, Names, Ports, Subject
 
 PEERS: dict[str, Callable[..., AbstractContextManager[Subject]]] = {
     "haproxy": peer_programs.haproxy,
@@ -45,13 +45,21 @@ class Bench:
     directory: Path
     upstream_ports: dict[str, int]
     upstream_pid: int
-    ports: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ports: dict[str, Ports] = field(default_factory=dict)
     identity: Identity | None = None
 
-    def ports_of(self, name: str) -> tuple[int, int]:
-        """For passthrough and for TLS; the same at each start, as Lockgate's state remembers its own."""
+    def ports_of(self, name: str) -> Ports:
+        """The same at each start, as Lockgate's state remembers its own."""
         if name not in self.ports:
-            self.ports[name] = (free_port(), free_port())
+            tls, http = free_port(), free_port()
+            ours = name == "lockgate"
+            self.ports[name] = Ports(
+                passthrough=free_port(),
+                tls=tls,
+                http=http,
+                http2=http if ours else free_port(),
+                https=tls if ours else free_port(),
+            )
         return self.ports[name]
 
     @property
@@ -95,11 +103,9 @@ def subjects(
         assert identity is not None
         found = [product.subject(identity.names, identity.caller)]
         for name in chosen:
-            passthrough, tls = site.ports_of(name)
             place = peer_programs.Site(
                 directory=site.directory / name,
-                passthrough_port=passthrough,
-                tls_port=tls,
+                ports=site.ports_of(name),
                 upstream_port=site.upstream_ports[name],
                 names=identity.names,
                 server=identity.server,
@@ -113,11 +119,9 @@ def subjects(
 @contextmanager
 def start_lockgate(site: Bench, *, workers: int) -> Iterator[Lockgate]:
     """Lockgate alone; its first start makes everybody's certificates."""
-    passthrough, tls = site.ports_of("lockgate")
     places = Places(
         directory=site.directory / "lockgate",
-        passthrough_port=passthrough,
-        tls_port=tls,
+        ports=site.ports_of("lockgate"),
         upstream_port=site.upstream_ports["lockgate"],
     )
     with lockgate(places, workers=workers) as product:

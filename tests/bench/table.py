@@ -7,7 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from .evaluate import OURS, Line
 
-_TITLES = {"passthrough": "SNI passthrough", "tls": "Mutual TLS in, plain out"}
+_TITLES = {
+    "passthrough": "SNI passthrough",
+    "tls": "Mutual TLS in, plain out",
+    "http": "HTTP/1.1 by host, plain in and out",
+    "http2": "HTTP/2 in, HTTP/1.1 out, plain",
+    "https": "HTTP/1.1 in mutual TLS, plain out",
+}
 
 
 def spell(value: float | None) -> str:

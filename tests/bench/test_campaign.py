@@ -3,7 +3,7 @@
 from tests.bench.campaign import parts, runs_of
 from tests.bench.placement import split
 from tests.bench.rows import ROWS
-from tests.bench.runs import CONNECT, DOWN, IDLE, RESUME, Credentials, Way, arguments
+from tests.bench.runs import CONNECT, DOWN, IDLE, PUT_LARGE, RESUME, Credentials, Way, arguments
 
 TLS = Way(port=2, server_name="b", credentials=Credentials(certificate="c", key="k", roots="r"))
 
@@ -32,6 +32,8 @@ def test_arguments_of_the_generator():
     tls = " ".join(arguments(RESUME, TLS, seconds=0.5, verify=True))
     assert tls.endswith("--sni b --tls --cert c --key k --roots r --resume --verify")
     assert "--reset" not in arguments(DOWN, TLS, seconds=1, reset=True)
+    http = " ".join(arguments(PUT_LARGE, Way(port=1, host="a.example"), seconds=1))
+    assert http == "put --port 1 --connections 8 --seconds 1 --bytes 1048576 --host a.example"
 
 
 def test_one_core_is_the_subject_s_and_the_others_are_the_load_s():

@@ -92,6 +92,35 @@ def test_streams_are_measured_at_the_receiving_end(generator, upstream, mode):
     assert said["total_bytes"] >= said["bytes"] > 0
 
 
+@pytest.mark.parametrize("size", ["1", "1024", "1000000"])
+@pytest.mark.parametrize("mode", ["get", "put", "once"])
+def test_requests_of_http_are_counted(generator, upstream, mode, size):
+    said = drive(generator, mode, upstream, "--connections", "3", "--bytes", size)
+    assert said["failures"] == {}
+    assert said["total_operations"] >= said["operations"] > 10
+    assert said["bytes"] == said["operations"] * int(size)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 1024\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1023\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1024\r\n\r\n" + bytes(1024),
+    ],
+    ids=["not-found", "short", "other-bytes"],
+)
+def test_another_answer_than_the_one_asked_for_is_told(generator, answer):
+    def serve(connection):
+        connection.recv(1000)
+        connection.sendall(answer)
+        with contextlib.suppress(ConnectionResetError):
+            connection.recv(1)
+
+    with serving(serve) as port:
+        assert drive(generator, "get", port)["failures"] == {"wrong_bytes": 1}
+
+
 def test_idle_connections_are_held_until_standard_input_ends(generator, upstream):
     command = [generator, "idle", "--port", str(upstream), "--connections", "300"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -203,7 +232,7 @@ def test_a_connection_without_an_answer_has_stalled(generator):
         (["echo"], "--port is missing"),
         (["echo", "--port", "0"], "not a number within bounds: 0"),
         (["echo", "--port", "1", "--tls"], "--tls needs --cert, --key, --roots and --sni"),
-        (["echo", "--port", "1", "--resume"], "--resume is for connect --tls"),
+        (["echo", "--port", "1", "--resume"], "--resume needs --tls"),
     ],
 )
 def test_a_bad_command_line_gets_one_clear_error(generator, arguments, complaint):

@@ -1,6 +1,7 @@
 #include "drive.h"
 
 #include "clock.h"
+#include "http.h"
 #include "plan.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ struct slot {
     const uint8_t *out;
     size_t out_left, answer_left;
     double began;            /* the operation that is under way */
+    struct message message;  /* the answer in HTTP, as it comes */
     SSL_SESSION *session;    /* the newest that the server gave; used once, as tickets may be good for once */
 };
 
@@ -45,6 +47,7 @@ static struct {
     uint8_t into[CHUNK_BYTES];
 } run;
 
+static bool once(void) { return run.o->mode == MODE_CONNECT || run.o->mode == MODE_ONCE; }
 static bool streams(void) { return !run.plan.answer_length; }
 
 static void open_slot(struct slot *s);
@@ -57,20 +60,23 @@ static void lose(struct slot *s, enum failure why) {
     if (s->channel.fd >= 0) channel_close(&s->channel, true);
     if (!s->settled) s->settled = true, run.settled++; /* nobody waits for it any more */
     s->state = LOST;
-    if (run.o->mode == MODE_CONNECT && run.phase != OVER && run.failures < MAX_FAILURES) open_slot(s);
+    if (once() && run.phase != OVER && run.failures < MAX_FAILURES) open_slot(s);
 }
 
 static void begin_operation(struct slot *s, const uint8_t *message, size_t length) {
     s->out = message;
     s->out_left = length;
     s->answer_left = run.plan.answer_length;
+    s->message.have = 0, s->message.has_head = false;
 }
 
 static void count(struct slot *s, double now) {
     run.outcome->total_operations++;
+    if (speaks_http(run.o->mode)) run.outcome->total_bytes += run.o->bytes;
     if (!s->settled) s->settled = true, run.settled++;
     if (run.phase != MEASURING) return;
     run.outcome->operations++;
+    if (speaks_http(run.o->mode)) run.outcome->bytes += run.o->bytes;
     run.outcome->resumed += s->channel.ssl && SSL_session_reused(s->channel.ssl);
     histogram_add(&run.outcome->latency, now - s->began);
 }
@@ -99,10 +105,10 @@ static void step_finishing(struct slot *s) {
 static void operation_done(struct slot *s) {
     double now = now_seconds();
     count(s, now);
-    if (run.o->mode == MODE_ECHO) {
+    if (run.o->mode == MODE_ECHO || run.o->mode == MODE_GET || run.o->mode == MODE_PUT) {
         s->began = now;
         begin_operation(s, run.plan.next, run.plan.next_length);
-    } else if (run.o->mode == MODE_CONNECT) {
+    } else if (once()) {
         s->state = FINISHING; /* the upstream ends the connection, and we after it */
         if (run.o->reset) reopen(s, true);
         else step_finishing(s);
@@ -129,6 +135,26 @@ static bool consume(struct slot *s, size_t got) {
     return !s->answer_left;
 }
 
+/* The same for HTTP, where what a proxy adds to the head is its own affair, and large content is only counted. */
+static bool consume_http(struct slot *s, size_t got) {
+    struct message *m = &s->message;
+    const uint8_t *at = run.into;
+    if (!m->has_head) {
+        long taken = message_take_head(m, at, got);
+        bool good = taken >= 0 && (!m->has_head || (message_is_good(m) && m->length == s->answer_left));
+        if (!good) return lose(s, FAIL_WRONG_BYTES), false;
+        if (!m->has_head) return false;
+        at += taken;
+        got -= (size_t)taken;
+    }
+    bool compared = run.plan.answer_length <= CHUNK_BYTES;
+    size_t done = run.plan.answer_length - s->answer_left;
+    if (got > s->answer_left || (compared && memcmp(at, run.plan.pattern + done, got)))
+        return lose(s, FAIL_WRONG_BYTES), false;
+    s->answer_left -= got;
+    return !s->answer_left;
+}
+
 /* Bytes to read, or 0 if there are none now or the connection is lost. */
 static size_t receive(struct slot *s) {
     ssize_t got = channel_read(&s->channel, run.into, sizeof run.into);
@@ -141,7 +167,7 @@ static size_t receive(struct slot *s) {
 static void talk_in_turns(struct slot *s) {
     size_t got;
     while (s->state == TALK && flush(s) && (got = receive(s)))
-        if (consume(s, got)) operation_done(s);
+        if (speaks_http(run.o->mode) ? consume_http(s, got) : consume(s, got)) operation_done(s);
 }
 
 static void only_read(struct slot *s) {

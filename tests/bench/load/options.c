@@ -7,11 +7,12 @@
 
 static const char usage[] =
     "usage: lockload upstream --port P [--port P ...]\n"
-    "       lockload connect|echo|down|up|idle --port P [options]\n"
+    "       lockload connect|echo|down|up|idle|get|once|put --port P [options]\n"
     "  connect  a new connection for each answer of --bytes (default 1024), after which the upstream ends it\n"
     "  echo     --bytes (default 100) to and fro on connections that stay\n"
     "  down up  streams from or to the upstream\n"
     "  idle     opens connections, prints {\"ready\": N}, holds them until standard input ends\n"
+    "  get put  HTTP/1.1 with answers or bodies of --bytes (default 1024) on connections that stay; once: a new one each\n"
     "  --connections N  --seconds S  --warmup S (default 0.25)  --bytes N\n"
     "  --sni NAME       the server name; with it and without --tls, a ClientHello comes first and the rest is plain\n"
     "  --reset          connect: the client ends it, with a reset\n"
@@ -32,13 +33,13 @@ static double number(const char *text, double least, double most) {
 }
 
 static enum mode mode_of(const char *name) {
-    static const char *const names[] = {"upstream", "connect", "echo", "down", "up", "idle"};
+    static const char *const names[] = {"upstream", "connect", "echo", "down", "up", "idle", "get", "once", "put"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i])) return (enum mode)i;
     refuse("no such mode", name);
 }
 
-enum { CONNECTIONS = 256, SECONDS, WARMUP, BYTES, PORT, SNI, RESET, TLS, CERT, KEY, ROOTS, VERIFY, RESUME, HELP };
+enum { CONNECTIONS = 256, SECONDS, WARMUP, BYTES, PORT, SNI, RESET, TLS, CERT, KEY, ROOTS, VERIFY, RESUME, HOST, HELP };
 
 static const struct option known[] = {
     {"connections", required_argument, 0, CONNECTIONS}, {"seconds", required_argument, 0, SECONDS},
@@ -47,7 +48,7 @@ static const struct option known[] = {
     {"reset", no_argument, 0, RESET}, {"tls", no_argument, 0, TLS},
     {"cert", required_argument, 0, CERT}, {"key", required_argument, 0, KEY},
     {"roots", required_argument, 0, ROOTS}, {"verify", no_argument, 0, VERIFY},
-    {"resume", no_argument, 0, RESUME}, {"help", no_argument, 0, HELP}, {0, 0, 0, 0}};
+    {"resume", no_argument, 0, RESUME}, {"host", required_argument, 0, HOST}, {"help", no_argument, 0, HELP}, {0, 0, 0, 0}};
 
 static void add_port(struct options *o, const char *text) {
     if (o->port_count == MAX_PORTS) refuse("too many ports", text);
@@ -59,7 +60,7 @@ static void take(struct options *o, int option, const char *value) {
     case CONNECTIONS: o->connections = (int)number(value, 1, 19000); break;
     case SECONDS: o->seconds = number(value, 0.01, 86400); break;
     case WARMUP: o->warmup_seconds = number(value, 0, 60); break;
-    case BYTES: o->bytes = (uint32_t)number(value, 1, MAX_ECHO_BYTES); break;
+    case BYTES: o->bytes = (uint32_t)number(value, 1, MAX_BODY_BYTES); break;
     case PORT: add_port(o, value); break;
     case SNI: o->server_name = value; break;
     case RESET: o->reset = true; break;
@@ -69,19 +70,27 @@ static void take(struct options *o, int option, const char *value) {
     case ROOTS: o->roots = value; break;
     case VERIFY: o->verify = true; break;
     case RESUME: o->resume = true; break;
+    case HOST: o->host = value; break;
     case HELP: fputs(usage, stdout); exit(0);
     default: exit(2); /* getopt has said why */
     }
 }
+
+bool speaks_http(enum mode mode) { return mode == MODE_GET || mode == MODE_ONCE || mode == MODE_PUT; }
 
 static void check(struct options *o) {
     if (!o->port_count) refuse("--port is missing", "");
     if (o->server_name && strlen(o->server_name) > 200) refuse("the server name is too long", o->server_name);
     if (o->tls && !(o->certificate && o->key && o->roots && o->server_name))
         refuse("--tls needs --cert, --key, --roots and --sni", "");
-    if (o->resume && !(o->tls && o->mode == MODE_CONNECT)) refuse("--resume is for connect --tls", "");
-    o->hello = o->server_name && !o->tls;
-    if (!o->bytes) o->bytes = o->mode == MODE_CONNECT ? 1024 : 100;
+    if (o->resume && !o->tls) refuse("--resume needs --tls", "");
+    bool http = speaks_http(o->mode);
+    if (o->mode != MODE_ONCE && o->mode != MODE_CONNECT && o->resume) refuse("--resume is for new connections", "");
+    if (o->host && strlen(o->host) > 200) refuse("the host is too long", o->host);
+    if (!o->host) o->host = "localhost";
+    if (!http && o->bytes > MAX_ECHO_BYTES) refuse("--bytes is too many for", o->mode_name);
+    o->hello = o->server_name && !o->tls && !http;
+    if (!o->bytes) o->bytes = http || o->mode == MODE_CONNECT ? 1024 : 100;
 }
 
 struct options options_parse(int argc, char **argv) {

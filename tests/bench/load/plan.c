@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "hello.h"
+#include "http.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,21 @@ static enum operation operation_of(const struct options *o) {
     }
 }
 
+/* Requests of HTTP/1.1; answers have `answer_length` bytes of content. */
+static struct plan plan_http(const struct options *o) {
+    bool up = o->mode == MODE_PUT;
+    struct plan p = {.first = room(HTTP_HEAD_BYTES + (up ? o->bytes : 0)), .pattern = room(CHUNK_BYTES)};
+    pattern_fill(p.pattern, CHUNK_BYTES);
+    size_t head = http_request(p.first, o->host, up, o->mode == MODE_ONCE, o->bytes);
+    if (up) pattern_fill(p.first + head, o->bytes);
+    p.next = p.first;
+    p.first_length = p.next_length = head + (up ? o->bytes : 0);
+    p.answer_length = up ? HTTP_SHORT_ANSWER : o->bytes;
+    return p;
+}
+
 struct plan plan_make(const struct options *o) {
+    if (speaks_http(o->mode)) return plan_http(o);
     enum operation operation = operation_of(o);
     size_t body = operation == OP_ECHO ? o->bytes : 0;
     struct plan p = {.first = room(HELLO_MAX_BYTES + FRAME_BYTES + body), .pattern = room(CHUNK_BYTES)};

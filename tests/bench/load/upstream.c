@@ -1,5 +1,6 @@
 #include "upstream.h"
 
+#include "http.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -11,9 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS = 256, MAX_DESCRIPTORS = 20000, ACCEPTS_PER_TURN = 64, RECORD_HEADER = 5, BACKLOG = 4096 };
+enum { EVENTS = 256, MAX_DESCRIPTORS = 20000, ACCEPTS_PER_TURN = 64, RECORD_HEADER = 5, BACKLOG = 4096,
+       SHORT_BYTES = 8192, SENDS_PER_TURN = 4 };
 
-enum state { START, SKIP_RECORD, FRAME, BODY, STREAM, SINK };
+enum state { START, SKIP_RECORD, FRAME, BODY, STREAM, SINK, REQUEST, CONTENT };
 
 struct peer {
     enum state state;
@@ -25,6 +27,7 @@ struct peer {
     uint8_t *stash;   /* an echoed body while it is not sent: MAX_ECHO_BYTES */
     size_t stashed, unsent;
     bool listens, writes;
+    struct message *request; /* of HTTP */
     bool last;        /* what is owed is the last; then say FIN */
 };
 
@@ -53,6 +56,7 @@ static void listen_on(uint16_t port) {
 
 static void drop(int fd) {
     free(peers[fd].stash);
+    free(peers[fd].request);
     peers[fd] = (struct peer){0};
     close(fd);
 }
@@ -101,11 +105,44 @@ static bool echo(struct peer *p, const uint8_t *from, size_t length) {
     return true;
 }
 
+/* Answer a request of HTTP whose content has all come. */
+static bool reply(struct peer *p) {
+    size_t wanted = message_wanted(p->request);
+    char head[128];
+    int length = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nServer: lockload\r\nContent-Length: %zu\r\n\r\n", wanted);
+    if (!echo(p, (const uint8_t *)head, (size_t)length)) return false;
+    if (wanted <= SHORT_BYTES) {
+        if (!echo(p, pattern, wanted)) return false;
+    } else {
+        p->owed = wanted, p->at = 0;
+    }
+    p->last = message_is_last(p->request);
+    p->state = REQUEST;
+    p->request->have = 0, p->request->has_head = false;
+    return true;
+}
+
+static bool hear_request(struct peer *p, const uint8_t **at, size_t *left) {
+    if (!p->request && !(p->request = calloc(1, sizeof *p->request))) return false;
+    long taken = message_take_head(p->request, *at, *left);
+    if (taken < 0) return false;
+    *at += taken;
+    *left -= (size_t)taken;
+    if (!p->request->has_head) return true;
+    if (!(p->left = p->request->left)) return reply(p);
+    p->state = CONTENT;
+    return true;
+}
+
 /* One step over what came; false if it makes no sense. */
 static bool take(struct peer *p, const uint8_t **at, size_t *left) {
     size_t part = least(p->left, *left);
     switch (p->state) {
-    case START: p->state = **at == TLS_HANDSHAKE_RECORD ? SKIP_RECORD : FRAME; return true;
+    case START:
+        if (**at == TLS_HANDSHAKE_RECORD) p->state = SKIP_RECORD;
+        else p->state = **at == 'G' || **at == 'P' ? REQUEST : FRAME;
+        return true;
+    case REQUEST: return hear_request(p, at, left);
     case SKIP_RECORD:
         if (!p->left) {
             if (!gather(p, RECORD_HEADER, at, left)) return true;
@@ -122,6 +159,10 @@ static bool take(struct peer *p, const uint8_t **at, size_t *left) {
         p->left -= part;
         if (!p->left) p->state = FRAME;
         break;
+    case CONTENT:
+        *at += part;
+        *left -= part;
+        return (p->left -= part) || reply(p);
     case SINK:
         part = *left;
         p->sunk += part;
@@ -133,8 +174,8 @@ static bool take(struct peer *p, const uint8_t **at, size_t *left) {
     return true;
 }
 
-static ssize_t push(int fd, const uint8_t *from, size_t length) {
-    ssize_t sent = send(fd, from, length, MSG_NOSIGNAL);
+static ssize_t push(int fd, const uint8_t *from, size_t length, bool more) {
+    ssize_t sent = send(fd, from, length, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
 }
 
@@ -142,18 +183,21 @@ static ssize_t push(int fd, const uint8_t *from, size_t length) {
 static bool answer(int fd, struct peer *p) {
     ssize_t sent;
     if (p->unsent) {
-        if ((sent = push(fd, p->stash + p->stashed - p->unsent, p->unsent)) < 0) return false;
+        if ((sent = push(fd, p->stash + p->stashed - p->unsent, p->unsent, p->owed)) < 0) return false;
         if (!(p->unsent -= (size_t)sent)) p->stashed = 0;
+        else return true;
     }
-    if (p->owed) {
-        if ((sent = push(fd, pattern + p->at, least(p->owed, sizeof pattern - p->at))) < 0) return false;
+    for (int turn = 0; p->owed && turn < SENDS_PER_TURN; turn++) {
+        if (p->at == sizeof pattern) p->at = 0;
+        if ((sent = push(fd, pattern + p->at, least(p->owed, sizeof pattern - p->at), false)) < 0) return false;
+        if (!sent) break;
         if (p->state == STREAM) return true; /* for ever, and from the start of the pattern each time */
         p->owed -= (size_t)sent;
         p->at += (size_t)sent;
-        if (p->last && !p->owed) shutdown(fd, SHUT_WR);
     }
+    if (p->last && !p->owed && !p->unsent) p->last = false, shutdown(fd, SHUT_WR);
     while (p->sunk >= ACK_BYTES) {
-        if ((sent = push(fd, pattern, 1)) < 0) return false;
+        if ((sent = push(fd, pattern, 1, false)) < 0) return false;
         if (!sent) break;
         p->sunk -= ACK_BYTES;
     }

@@ -6,6 +6,7 @@
  *   LAST n:  the same, and then it ends the connection
  *   ECHO n:  n bytes follow, and come back                 SINK: everything else is thrown away, and every
  *                                                          ACK_BYTES one byte says so
+ * Or it begins with GET or POST: then it is HTTP/1.1, whose path says how many bytes of the pattern are wanted.
  */
 #ifndef WIRE_H
 #define WIRE_H
