@@ -1,7 +1,7 @@
-"""Builds the native relay loop and the accept call, if this machine can; the rest is in pyproject.toml.
+"""Builds the native relay loop, the accept call and the reading of heads, if this machine can.
 
-The extensions are optional: without a C compiler the install succeeds, and `lockgate --version` and each
-worker say that they run the pure Python engine.
+The rest is in pyproject.toml. The extensions are optional: without a C compiler the install succeeds, and
+`lockgate --version` and each worker say that they run the pure Python engine.
 `LOCKGATE_NATIVE_FLAGS` holds compiler and linker flags for special builds (`make sanitize`).
 """
 
@@ -45,6 +45,7 @@ setup(
         native("worker/relay/native", "_loop"),
         native("worker/relay/native", "_gates"),
         native("worker/arrival", "_quick"),
+        native("worker/http", "_heads"),
     ],
     cmdclass={"build_ext": BuildNative},
 )

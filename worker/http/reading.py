@@ -2,6 +2,8 @@
 
 What cannot become a head any more is refused at once and not only when the peer has sent enough of it.
 
+What is common is read outside Python, where that form was built (`_heads`): it says the same, or nothing.
+
 Belongs here: finding and bounding heads in what was read so far. Never here: what a head means, or a socket.
 """
 
@@ -9,6 +11,11 @@ from worker.http.faults import BadRequest, BadResponse
 from worker.http.grammar import REQUEST_LINE
 from worker.http.requests import RequestHead, parse_request
 from worker.http.responses import ResponseHead, parse_response
+
+try:
+    from worker.http import _heads as quick
+except ImportError:
+    quick = None  # type: ignore[assignment]  # not built here
 
 _END = b"\r\n\r\n"
 
@@ -20,6 +27,13 @@ def next_request(
 
     One empty line before it is passed over (RFC 9112 section 2.2). Raises `BadRequest`.
     """
+    if quick is not None and (found := quick.request(unread, max_bytes, max_fields)):
+        return found[0], unread[found[1] :]
+    return any_request(unread, max_bytes, max_fields)
+
+
+def any_request(unread: bytes, max_bytes: int, max_fields: int) -> tuple[RequestHead | None, bytes]:
+    """The same for any bytes."""
     start = 2 if unread.startswith(b"\r\n") else 0
     end = unread.find(_END, start, start + max_bytes)
     if end < 0:
@@ -45,6 +59,15 @@ def next_response(
 
     `method` is that of the request it answers. Raises `BadResponse`.
     """
+    if quick is not None and (found := quick.response(unread, method, max_bytes, max_fields)):
+        return found[0], unread[found[1] :]
+    return any_response(unread, method, max_bytes, max_fields)
+
+
+def any_response(
+    unread: bytes, method: bytes, max_bytes: int, max_fields: int
+) -> tuple[ResponseHead | None, bytes]:
+    """The same for any bytes."""
     end = unread.find(_END, 0, max_bytes)
     if end < 0:
         if len(unread) >= max_bytes:
