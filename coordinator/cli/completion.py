@@ -7,6 +7,8 @@ import click
 from click.shell_completion import get_completion_class
 
 from .options import command
+from .output import print_json
+from .settings import Settings
 
 SHELLS = ("bash", "zsh", "fish")
 #: The variable by which the script asks the program; click derives it from the program's name.
@@ -28,4 +30,8 @@ def completion(context: click.Context, shell: str) -> None:
     root = context.find_root()
     made = get_completion_class(shell)
     assert made is not None, shell
-    print(made(root.command, {}, "lockgate", _VARIABLE).source())
+    script = made(root.command, {}, "lockgate", _VARIABLE).source()
+    if root.ensure_object(Settings).is_json:
+        print_json({"shell": shell, "script": script})
+    else:
+        print(script)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from coordinator.store.saved import Saved, counts, decode_saved
+from coordinator.store.saved import Saved, SavedError, counts, decode_saved
 
 from .options import Failure, Group, command
 from .output import print_facts, print_json, print_table
@@ -80,7 +80,10 @@ def inspect(settings: Settings, file: Path) -> None:
     Example:
       lockgate snapshot inspect backup.snapshot
     """
-    saved = decode_saved(_read(file))
+    try:
+        saved = decode_saved(_read(file))
+    except SavedError as error:
+        raise Failure(f"{file}: {error}") from None
     facts = _facts(file, saved)
     if settings.is_json:
         print_json(facts)
