@@ -1,7 +1,7 @@
 """How the requests of a linked service are carried: what several entries say of it.
 
 Belongs here: service-resolver, service-defaults, proxy-defaults and mesh, as far as they are about requests.
-Never here: which protocol a service has (`coordinator.entries.protocols`), or what a gateway does with it.
+Never here: which protocol a service has (`cluster.protocols`), or what a gateway does with it.
 Source: Consul, service-resolver `RequestTimeout`, service-defaults `MaxRequestHeadersKB`, mesh `HTTP`.
 """
 

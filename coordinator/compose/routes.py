@@ -15,9 +15,9 @@ from typing import Any
 from cluster.catalog import Instance, endpoint
 from cluster.errors import Problem
 from cluster.names import ServiceName, service_sni
+from cluster.protocols import resolved_protocol
 from cluster.routes import MeshRoute, TerminatingGateway, TerminatingRoute
 from cluster.snapshot import EndpointSet, Trust
-from coordinator.entries.protocols import resolved_protocol
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 

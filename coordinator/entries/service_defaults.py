@@ -54,8 +54,6 @@ _UNENFORCED = {
     "UpstreamConfig": "settings of upstreams",
     "Destination": "destinations",
     "MaxInboundConnections": "limits of connections",
-    "LocalConnectTimeoutMs": "timeouts of a service",
-    "LocalRequestTimeoutMs": "timeouts of a service",
     "BalanceInboundConnections": "balance of connections among threads",
 }
 

@@ -35,6 +35,7 @@ class ConsulApi:
         self._changed = trio.Event()
         self.settings()
         self.roots()
+        self.providers()
 
     @property
     def address(self):
@@ -50,6 +51,17 @@ class ConsulApi:
     def settings(self, default="deny", datacenter="dc1"):
         config = {"Datacenter": datacenter, "DefaultIntentionPolicy": default}
         self.put("/v1/agent/self", {"Config": config})
+
+    def entry(self, kind, name, **fields):
+        """Write a configuration entry."""
+        self.put(f"/v1/config/{kind}/{name}", {"Kind": kind, "Name": name, **fields})
+
+    def withdraw(self, kind, name):
+        """Delete one."""
+        self.put(f"/v1/config/{kind}/{name}", None)
+
+    def providers(self, *entries):
+        self.put("/v1/config/jwt-provider", list(entries))
 
     def roots(self, *more, active=0):
         roots = [self.pki, *more]
@@ -72,10 +84,11 @@ class ConsulApi:
         self.put(f"/v1/health/{kind}/{service}", entries)
 
     def intentions(self, service, *pairs):
-        """Pairs of source and action, in order."""
+        """Pairs of source and action, or the fields that are there in its place, in order."""
         rules = [
-            {"SourceName": source, "DestinationName": service, "Action": action}
-            for source, action in pairs
+            {"SourceName": source, "DestinationName": service}
+            | (says if isinstance(says, dict) else {"Action": says})
+            for source, says in pairs
         ]
         self.put("/v1/connect/intentions/match", {service: rules})
 
@@ -106,12 +119,15 @@ class ConsulApi:
         if path in self.failing:
             status, text = self.failing[path]
             return PlainTextResponse(text, status_code=status)
-        if path not in self.values:
+        if path not in self.values and not path.startswith("/v1/config/"):
             return PlainTextResponse("no such path", status_code=404)
         if "index" in query:
-            while self.values[path][1] == int(query["index"]):
+            while self.values.get(path, (None, 1))[1] == int(query["index"]):
                 await self._changed.wait()
-        value, index = self.values[path]
+        value, index = self.values.get(path, (None, 1))
+        if value is None:
+            absent = {"X-Consul-Index": str(index)}
+            return PlainTextResponse("Config entry not found", status_code=404, headers=absent)
         if isinstance(value, bytes):
             return Response(value, headers={"X-Consul-Index": str(index)})
         headers = {} if path in self.unindexed else {"X-Consul-Index": str(index)}

@@ -30,6 +30,14 @@ class ApiError(LockgateError):
     """The coordinator could not be asked, or said no; the text names the address and the answer."""
 
 
+class NotThere(ApiError):
+    """There is nothing of this name; from `index` on can be waited for it, unless that is 0."""
+
+    def __init__(self, text: str, index: int) -> None:
+        super().__init__(text)
+        self.index = index
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """A coordinator to ask."""
@@ -38,27 +46,34 @@ class Api:
     address: str
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request. Raises `ApiError` for a failure to connect and for any status but 2xx."""
+        """One request. Raises `ApiError` for a failure to connect and for any status but 2xx.
+
+        For 404 that is `NotThere`.
+        """
         try:
             response = await self.client.request(method, path, **options)
         except httpx.HTTPError as error:
             raise ApiError(f"{self.address}: {type(error).__name__}: {error}") from error
         if not response.is_success:
-            text = response.text.strip()[:300]
-            raise ApiError(f"{method} {path}: {response.status_code} {text}")
+            text = f"{method} {path}: {response.status_code} {response.text.strip()[:300]}"
+            raise (
+                NotThere(text, _index(response)) if response.status_code == 404 else ApiError(text)
+            )
         return response
 
     async def read(self, method: str, path: str, **options: Any) -> tuple[Any, int]:
         """The JSON value of an answer, and its index; 0 if it has none. Raises `ApiError`."""
         response = await self.request(method, path, **options)
-        index = response.headers.get("X-Consul-Index", "")
         try:
-            return response.json(), int(index or 0)
+            return response.json(), _index(response)
         except ValueError as error:
-            raise ApiError(f"{method} {path}: the answer is not JSON, or has no index") from error
+            raise ApiError(f"{method} {path}: the answer is not JSON") from error
 
-    async def watch(self, path: str, **params: str) -> AsyncGenerator[Any, None]:
-        """The value at `path` now and after every change, by blocking queries.
+    async def watch(
+        self, path: str, *, optional: bool = False, **params: str
+    ) -> AsyncGenerator[Any, None]:
+        """The value at `path` now and after every change, by blocking queries; None if it is `optional` and
+        there is none.
 
         A coordinator that is away is asked again with growing pauses; what was yielded stays true meanwhile,
         and the first answer afterwards is yielded whether it changed or not. So is every answer without an
@@ -67,7 +82,7 @@ class Api:
         index, failures = 0, 0
         while True:
             try:
-                value, found = await self._look(path, params, index)
+                value, found = await self._look(path, params, index, optional=optional)
             except ApiError as error:
                 pause = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
                 log.warning(
@@ -83,11 +98,27 @@ class Api:
             if not index:
                 await trio.sleep(_POLL_SECONDS)
 
-    async def _look(self, path: str, params: dict[str, str], index: int) -> tuple[Any, int]:
-        if not index:
-            return await self.read("GET", path, params=params)
-        blocking = params | {"index": str(index), "wait": f"{WAIT_SECONDS}s"}
-        return await self.read("GET", path, params=blocking, timeout=_WATCH_TIMEOUT_SECONDS)
+    async def _look(
+        self, path: str, params: dict[str, str], index: int, *, optional: bool
+    ) -> tuple[Any, int]:
+        options: dict[str, Any] = {"params": params}
+        if index:
+            blocking = params | {"index": str(index), "wait": f"{WAIT_SECONDS}s"}
+            options = {"params": blocking, "timeout": _WATCH_TIMEOUT_SECONDS}
+        try:
+            return await self.read("GET", path, **options)
+        except NotThere as absent:
+            if not optional:
+                raise
+            return None, absent.index
+
+
+def _index(response: httpx.Response) -> int:
+    """Where in the coordinator's history the answer is from; 0 if it does not say."""
+    try:
+        return int(response.headers.get("X-Consul-Index") or 0)
+    except ValueError as error:
+        raise ApiError(f"{response.url.path}: the index of the answer is no number") from error
 
 
 @asynccontextmanager

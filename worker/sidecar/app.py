@@ -39,6 +39,7 @@ from worker.sidecar.config import Place, SidecarConfig
 from worker.sidecar.identity import Identity
 from worker.sidecar.known import (
     KIND,
+    OWN_ENTRIES,
     Known,
     active_ids,
     bundle_of,
@@ -46,6 +47,7 @@ from worker.sidecar.known import (
     inbound_view,
     outbound_target,
     own_id,
+    providers_of,
     rules_of,
 )
 from worker.sidecar.registration import deregister, register
@@ -104,6 +106,7 @@ class Sidecar:
                 around.start_soon(http.run, self._pages(), metrics_sock)
             await around.start(self.world.engine.attend)
             announce(self.world.engine, self._why_not_native)
+            around.start_soon(self.world.timers.attend)
             async with trio.open_nursery() as serving:
                 with trio.CancelScope() as accepting:
                     around.start_soon(_watch_signals, accepting, serving.cancel_scope)
@@ -113,7 +116,9 @@ class Sidecar:
                 for sock, _ in listeners:
                     sock.close()
                 serving.cancel_scope.deadline = trio.current_time() + GRACE_SECONDS
+                self.world.live.leave()
                 await self._leave()
+            self.world.pools.close()
             around.cancel_scope.cancel()
 
     def _pages(self) -> Starlette:
@@ -127,8 +132,11 @@ class Sidecar:
             return "the coordinator has not answered yet"
         if known.leaf is None:
             return "there is no certificate yet"
-        waiting = self.config.listen is not None and known.rules is None
-        return "the intentions are not known yet" if waiting else ""
+        if self.config.listen is None or self.world.current.view.gateways:
+            return ""
+        if known.rules is None or known.providers is None:
+            return "the intentions are not known yet"
+        return "the protocol of the service is not known yet"
 
     def _bind(self) -> list[tuple[socket.socket, connection.Entrance]]:
         """All sockets at once, before anything else: a port in use is an error at start."""
@@ -183,6 +191,7 @@ class Sidecar:
                 nursery.start_soon(self._learn, use, f"/v1/health/{path}")
             if self.config.listen is not None:
                 nursery.start_soon(self._follow_intentions)
+                self._follow_entries(nursery)
             await self._ready.wait()
             nursery.start_soon(self._identity.keep, own_id(self.config, self.known), self._use_leaf)
 
@@ -203,17 +212,31 @@ class Sidecar:
                 log.warning("not registered", error=str(error))
                 await trio.sleep(_REGISTER_AGAIN_SECONDS)
 
-    async def _learn(self, use: Callable[[Any], None], path: str) -> None:
+    async def _learn(
+        self, use: Callable[[Any], None], path: str, *, optional: bool = False
+    ) -> None:
         """Use every answer; one that cannot be read changes nothing."""
-        async for answer in self.api.watch(path):
-            _attempt(use, answer, path)
+        async with aclosing(self.api.watch(path, optional=optional)) as answers:
+            async for answer in answers:
+                _attempt(use, answer, path)
+
+    def _follow_entries(self, nursery: trio.Nursery) -> None:
+        """How the service is served, and whose tokens count."""
+        names = {"service-defaults": self.config.service, "proxy-defaults": "global"}
+        for kind in OWN_ENTRIES:
+            path = f"/v1/config/{kind}/{names.get(kind, kind)}"
+            learn = partial(self._learn, partial(self._use_entry, kind), path, optional=True)
+            nursery.start_soon(learn)
+        nursery.start_soon(self._learn, self._use_providers, "/v1/config/jwt-provider")
 
     async def _follow_intentions(self) -> None:
         """The default policy is configuration: it changes with a restart, and that ends the query."""
         path = "/v1/connect/intentions/match"
-        async for answer in self.api.watch(path, by="destination", name=self.config.service):
-            await self._learn_settings()
-            _attempt(self._use_rules, answer, path)
+        matching = self.api.watch(path, by="destination", name=self.config.service)
+        async with aclosing(matching) as answers:
+            async for answer in answers:
+                await self._learn_settings()
+                _attempt(self._use_rules, answer, path)
 
     def _use_settings(self, answer: Any) -> None:
         settings = answer["Config"]
@@ -237,6 +260,14 @@ class Sidecar:
 
     def _use_rules(self, answer: Any) -> None:
         self._become(replace(self.known, rules=rules_of(answer)))
+
+    def _use_entry(self, kind: str, answer: Any) -> None:
+        if answer is not None and not isinstance(answer, dict):
+            raise TypeError(f"a {kind} entry is an object")
+        self._become(replace(self.known, entries={**self.known.entries, kind: answer}))
+
+    def _use_providers(self, answer: Any) -> None:
+        self._become(replace(self.known, providers=providers_of(answer)))
 
     def _use_leaf(self, leaf: Leaf) -> None:
         self._become(replace(self.known, leaf=leaf))

@@ -8,34 +8,55 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from cluster.authorize import policy_for
 from cluster.catalog import Health, Instance, Kind, endpoint, worst
 from cluster.certs import Leaf, Root, TrustBundle
+from cluster.http.providers import JwtProvider, provider_of
+from cluster.http.tokens import providers_named
 from cluster.identity import ServiceId
 from cluster.intentions import NEVER, Action, Intention, with_token
 from cluster.lookup import NameTable
 from cluster.moments import parse_moment
 from cluster.names import ServiceName, service_sni
+from cluster.policies import RulesByDestination
 from cluster.routes import DEFAULT_CONNECT_TIMEOUT_SECONDS, Endpoint, GatewayKind, Listener
+from cluster.snapshot import Policy
 from worker.sidecar.config import SidecarConfig
+from worker.sidecar.own_side import OwnSide, own_side
 from worker.telemetry.metrics import Metrics, ServiceMeters
 from worker.view.contexts import ServerContexts
-from worker.view.view import TerminatingTarget, TerminatingView, View
+from worker.view.view import HttpTarget, TerminatingTarget, TerminatingView, View
 from worker.view.ways import Ways
 
 KIND = "sidecar"
+#: What says how a service is served, in the order that `own_side` takes it.
+OWN_ENTRIES = ("service-defaults", "proxy-defaults", "mesh")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the coordinator said last. Kept while it is away; `endpoints` are by upstream."""
+    """What the coordinator said last. Kept while it is away; `endpoints` are by upstream.
+
+    `entries` are by kind: those that say how the service is served, None where nobody has written one.
+    """
 
     datacenter: str = ""
     default_allow: bool = False
     bundle: TrustBundle | None = None
     leaf: Leaf | None = None
     rules: tuple[Intention, ...] | None = None
+    entries: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    providers: tuple[JwtProvider, ...] | None = None
     endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+
+    @property
+    def own_side(self) -> OwnSide | None:
+        """How the service itself is served; None as long as nobody has said so."""
+        if not self.entries.keys() >= set(OWN_ENTRIES):
+            return None
+        return own_side(*(self.entries[kind] for kind in OWN_ENTRIES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +125,11 @@ def _intention(found: Mapping[str, Any]) -> Intention:
     return with_token(rule, found.get("JWT"))
 
 
+def providers_of(entries: list[dict[str, Any]]) -> tuple[JwtProvider, ...]:
+    """The answer of /v1/config/jwt-provider."""
+    return tuple(provider_of(entry) for entry in entries)
+
+
 def own_id(config: SidecarConfig, known: Known) -> ServiceId:
     """Whom the sidecar stands for."""
     assert known.bundle is not None
@@ -116,7 +142,8 @@ def inbound_view(
     config: SidecarConfig, known: Known, metrics: Metrics, contexts: ServerContexts
 ) -> View:
     """The mesh's way in: one service, its leaf, its intentions. Empty until all of it is known."""
-    if known.bundle is None or known.leaf is None or known.rules is None:
+    own, rules = known.own_side, closed_rules(known)
+    if known.bundle is None or known.leaf is None or own is None or rules is None:
         return View()
     if config.listen is None or config.service_address is None:
         return View()
@@ -128,11 +155,12 @@ def inbound_view(
         origination=None,
         endpoints=endpoints,
         ways=Ways(endpoints),
-        connect_timeout_seconds=DEFAULT_CONNECT_TIMEOUT_SECONDS,
+        connect_timeout_seconds=own.connect_timeout_seconds,
         meters=metrics.service(config.service, KIND, config.service),
+        http=_http(config, known, own, metrics),
     )
     contexts.keep(frozenset({(target.tls.leaf_digest, target.tls.bundle_digest)}))
-    policy = policy_for(service, known.rules, default_allow=known.default_allow)
+    policy = policy_for(service, rules, default_allow=known.default_allow)
     place = (config.listen.host, config.listen.port)
     gateway = TerminatingView(
         listener=_listener(config),
@@ -143,8 +171,46 @@ def inbound_view(
         trust_domain=known.bundle.trust_domain,
         gateways={place: gateway},
         policies={service: policy},
-        known_sources=frozenset(str(rule.source) for rule in known.rules),
+        rules=RulesByDestination(_policy(known, rules)),
+        known_sources=frozenset(str(rule.source) for rule in rules),
         next_expiry=policy.next_expiry,
+    )
+
+
+def closed_rules(known: Known) -> tuple[Intention, ...] | None:
+    """The intentions, those that ask for tokens of a provider we were not told of as plain denials.
+
+    A token that cannot be looked at must not be what a request gets past a denial with, or past the default.
+    None until intentions and providers are known.
+    """
+    if known.rules is None or known.providers is None:
+        return None
+    names = frozenset(provider.name for provider in known.providers)
+    return tuple(rule if _asked_of(rule) <= names else _denial(rule) for rule in known.rules)
+
+
+def _asked_of(rule: Intention) -> frozenset[str]:
+    asked = (rule.jwt, *(permission.get("JWT") for permission in rule.permissions))
+    return frozenset(name for jwt in asked for name in providers_named(jwt))
+
+
+def _denial(rule: Intention) -> Intention:
+    return msgspec.structs.replace(rule, action=Action.DENY, permissions=(), jwt={})
+
+
+def _policy(known: Known, rules: tuple[Intention, ...]) -> Policy:
+    return Policy(
+        default_allow=known.default_allow, intentions=rules, providers=known.providers or ()
+    )
+
+
+def _http(config: SidecarConfig, known: Known, own: OwnSide, metrics: Metrics) -> HttpTarget | None:
+    if own.http is None:
+        return None
+    return HttpTarget(
+        route=own.http,
+        own_uri=own_id(config, known).uri,
+        meters=metrics.http(config.service, config.service),
     )
 
 

@@ -128,3 +128,25 @@ async def test_nobody_there_names_the_address():
 async def test_the_token_goes_along(consul):
     async with open_api(consul.address, "secret") as api:
         assert api.client.headers["X-Consul-Token"] == "secret"
+
+
+async def test_what_need_not_be_there_is_waited_for(consul):
+    path = "/v1/config/mesh/mesh"
+    async with watching(consul, path, optional=True) as following:
+        assert await following() is None
+        consul.entry("mesh", "mesh", HTTP={})
+        assert (await following())["HTTP"] == {}
+        consul.withdraw("mesh", "mesh")
+        assert await following() is None
+
+
+async def test_what_has_to_be_there_is_asked_for_again(consul):
+    path = "/v1/config/mesh/mesh"
+    async with watching(consul, path) as following, trio.open_nursery() as nursery:
+
+        async def come():
+            await eventually(lambda: consul.asked.count(path) >= 3)
+            consul.entry("mesh", "mesh")
+
+        nursery.start_soon(come)
+        assert (await following())["Kind"] == "mesh"

@@ -1,7 +1,5 @@
 """A whole sidecar in this process: real API over HTTP, real handshakes, both ways."""
 
-import os
-import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -11,41 +9,14 @@ import httpx
 import pytest
 import trio
 
-from tests.fakes.pki import Pki, client_context, server_context, service_uri
+from tests.fakes.pki import Pki, server_context, service_uri
 from tests.fakes.rig import eventually, exchange, sni, start_upstream, tls_client
 from tests.harness.programs import free_port
+from tests.worker.sidecar.running import ended, inbound, sidecar
 from worker.net.sockets import ListenError, listening_socket
 from worker.sidecar.api import open_api
 from worker.sidecar.app import Sidecar
 from worker.sidecar.config import parse_arguments
-
-
-@asynccontextmanager
-async def sidecar(consul, *arguments):
-    """A sidecar of web that runs until the block ends, then leaves as it should."""
-    config = parse_arguments(["-service", "web", "-http-addr", consul.address, *arguments])
-    async with open_api(config.api, "") as api, trio.open_nursery() as nursery:
-        made = Sidecar(config, api)
-        nursery.start_soon(made.run)
-        try:
-            yield made
-        finally:
-            await trio.testing.wait_all_tasks_blocked()
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
-@pytest.fixture
-async def nursery():
-    async with trio.open_nursery() as opened:
-        yield opened
-        opened.cancel_scope.cancel()
-
-
-def ended(made, end, service):
-    labels = {"gateway": "web", "kind": "sidecar", "service": service, "end": end}
-    name = "lockgate_connections_closed_total"
-    return made.metrics.registry.get_sample_value(name, labels) or 0
-
 
 # --- out into the mesh
 
@@ -191,25 +162,9 @@ async def test_while_the_coordinator_is_away_it_goes_on(pki, consul, billing):
 # --- in from the mesh
 
 
-@asynccontextmanager
-async def inbound(consul, upstream, *rules):
-    """A sidecar before a local program, ready, and its port in the mesh."""
-    port = free_port()
-    consul.intentions("web", *rules)
-    places = ["-service-addr", f"127.0.0.1:{upstream.port}", "-listen", f"127.0.0.1:{port}"]
-    async with sidecar(consul, *places) as made:
-        await eventually(lambda: made.world.current.view.gateways)
-        yield made, port
-
-
-@pytest.fixture
-def api_context(pki, tmp_path):
-    return client_context(tmp_path, pki.service("api"), pki.pem)
-
-
 async def test_who_may_come_in_reaches_the_program_in_plain(consul, nursery, api_context):
     upstream = await start_upstream(nursery)
-    async with inbound(consul, upstream, ("api", "allow")) as (_, port):
+    async with inbound(consul, upstream.endpoint, ("api", "allow")) as (_, port):
         stream = await tls_client(port, api_context, sni("web"))
         await exchange(stream, b"q" * 100_000)
         await trio.aclose_forcefully(stream)
@@ -217,7 +172,7 @@ async def test_who_may_come_in_reaches_the_program_in_plain(consul, nursery, api
 
 async def test_who_may_not_is_let_go_and_the_program_hears_nothing(consul, nursery, api_context):
     upstream = await start_upstream(nursery)
-    async with inbound(consul, upstream, ("other", "allow")) as (made, port):
+    async with inbound(consul, upstream.endpoint, ("other", "allow")) as (made, port):
         stream = await tls_client(port, api_context, sni("web"))
         with pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
@@ -228,7 +183,7 @@ async def test_who_may_not_is_let_go_and_the_program_hears_nothing(consul, nurse
 
 async def test_a_changed_intention_reaches_open_connections(consul, nursery, api_context):
     upstream = await start_upstream(nursery)
-    async with inbound(consul, upstream, ("api", "allow")) as (made, port):
+    async with inbound(consul, upstream.endpoint, ("api", "allow")) as (made, port):
         stream = await tls_client(port, api_context, sni("web"))
         await exchange(stream)
         consul.intentions("web", ("api", "deny"))
@@ -240,7 +195,7 @@ async def test_a_changed_intention_reaches_open_connections(consul, nursery, api
 
 async def test_the_default_policy_is_learned_with_the_intentions(consul, nursery, api_context):
     upstream = await start_upstream(nursery)
-    async with inbound(consul, upstream) as (made, port):
+    async with inbound(consul, upstream.endpoint) as (made, port):
         stream = await tls_client(port, api_context, sni("web"))
         with pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
@@ -261,7 +216,7 @@ async def test_the_default_policy_is_learned_with_the_intentions(consul, nursery
 
 async def test_it_registers_where_the_mesh_comes_in_and_takes_it_back(consul, nursery):
     upstream = await start_upstream(nursery)
-    async with inbound(consul, upstream, ("api", "allow")) as (_, port):
+    async with inbound(consul, upstream.endpoint, ("api", "allow")) as (_, port):
         assert consul.registered["web-sidecar-proxy"] == {
             "Name": "web-sidecar-proxy",
             "Kind": "connect-proxy",

@@ -4,12 +4,15 @@ import msgspec
 import pytest
 
 from cluster.catalog import Health
+from cluster.http import Request, authorize_request
+from cluster.http.providers import JwtProvider
 from cluster.intentions import Action
 from cluster.names import ServiceName
 from tests.fakes.pki import TRUST_DOMAIN, Pki, service_uri
 from tests.fakes.rig import sni
 from worker.sidecar.config import parse_arguments
 from worker.sidecar.known import (
+    OWN_ENTRIES,
     Known,
     active_ids,
     bundle_of,
@@ -122,6 +125,8 @@ def known(pki):
         rules=rules_of(
             {"web": [{"SourceName": "api", "DestinationName": "web", "Action": "allow"}]}
         ),
+        entries=dict.fromkeys(OWN_ENTRIES),
+        providers=(),
     )
 
 
@@ -148,9 +153,52 @@ def test_the_default_policy_is_the_coordinators(known):
     assert view.policy_of(WEB).decide(ServiceName(name="other")).allowed
 
 
-@pytest.mark.parametrize("missing", ["bundle", "leaf", "rules"])
+@pytest.mark.parametrize("missing", ["bundle", "leaf", "rules", "providers"])
 def test_until_all_is_known_nobody_is_let_in(known, missing):
     assert view_of(changed(known, **{missing: None})).gateways == View().gateways
+
+
+@pytest.mark.parametrize("missing", OWN_ENTRIES)
+def test_until_its_protocol_is_known_nobody_is_let_in(known, missing):
+    heard = {kind: None for kind in OWN_ENTRIES if kind != missing}
+    assert view_of(changed(known, entries=heard)).gateways == {}
+
+
+def test_a_service_of_http_is_served_by_request(known):
+    assert http_of(known) is None
+    entries = dict.fromkeys(OWN_ENTRIES) | {"service-defaults": {"Protocol": "http"}}
+    http = http_of(changed(known, entries=entries))
+    assert http.own_uri == service_uri("web")
+    assert not http.route.rewrites_host
+
+
+def http_of(known):
+    return view_of(known).gateways["127.0.0.1", 2000].table.find(sni("web")).http
+
+
+WANTS_TOKEN = {"Providers": [{"Name": "okta"}]}
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"Permissions": [{"Action": "allow", "JWT": WANTS_TOKEN}]},
+        {"Permissions": [{"Action": "deny", "JWT": WANTS_TOKEN}]},
+        {"Action": "allow", "JWT": WANTS_TOKEN},
+    ],
+)
+def test_tokens_of_a_provider_that_is_not_known_let_nobody_in(known, says):
+    rules = rules_of({"web": [{"SourceName": "api", "DestinationName": "web"} | says]})
+    known = changed(known, rules=rules, default_allow=True)
+    assert not asked(known, "api")
+    assert asked(known, "other")
+    provider = JwtProvider(name="okta")
+    assert asked(changed(known, providers=(provider,)), "api")  # by the default, as it has none
+
+
+def asked(known, source):
+    policy = view_of(known).requests_of(WEB)
+    return authorize_request(policy, ServiceName(name=source), Request()).allowed
 
 
 def test_without_an_inbound_side_there_is_no_view(known):

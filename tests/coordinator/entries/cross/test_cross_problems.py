@@ -2,9 +2,9 @@
 
 import pytest
 
+from cluster.protocols import resolved_protocol
 from coordinator.entries.cross import cross_problems
 from coordinator.entries.entry import check_entry
-from coordinator.entries.protocols import resolved_protocol
 
 
 def entry(kind, name, **fields):
