@@ -60,6 +60,7 @@ from worker.telemetry.metrics import (
     families,
 )
 from worker.view.contexts import ClientContext, Context, ServerContexts
+from worker.view.tokens import KeptTokens
 from worker.view.view import TerminatingView, View
 
 log = structlog.get_logger()
@@ -89,6 +90,7 @@ class Sidecar:
             wall_clock=wall_clock,
         )
         self._contexts = ServerContexts()
+        self._tokens = KeptTokens()
         self._client = ClientContext()
         self._client_context: Context = None
         self._identity = Identity(api, self.world.chance, wall_clock)
@@ -278,7 +280,7 @@ class Sidecar:
         Raises ValueError, and then nothing has changed.
         """
         context = self._client.get(known.leaf, known.bundle)
-        view = inbound_view(self.config, known, self.metrics, self._contexts)
+        view = inbound_view(self.config, known, self.metrics, self._contexts, self._tokens)
         self.known, self._client_context = known, context
         self.world.current.swap(view)
         lapse(self.world)

@@ -27,6 +27,7 @@ from worker.sidecar.config import SidecarConfig
 from worker.sidecar.own_side import OwnSide, own_side
 from worker.telemetry.metrics import Metrics, ServiceMeters
 from worker.view.contexts import ServerContexts
+from worker.view.tokens import KeptTokens
 from worker.view.view import HttpTarget, TerminatingTarget, TerminatingView, View
 from worker.view.ways import Ways
 
@@ -139,7 +140,11 @@ def own_id(config: SidecarConfig, known: Known) -> ServiceId:
 
 
 def inbound_view(
-    config: SidecarConfig, known: Known, metrics: Metrics, contexts: ServerContexts
+    config: SidecarConfig,
+    known: Known,
+    metrics: Metrics,
+    contexts: ServerContexts,
+    tokens: KeptTokens,
 ) -> View:
     """The mesh's way in: one service, its leaf, its intentions. Empty until all of it is known."""
     own, rules = known.own_side, closed_rules(known)
@@ -172,6 +177,7 @@ def inbound_view(
         gateways={place: gateway},
         policies={service: policy},
         rules=RulesByDestination(_policy(known, rules)),
+        tokens=tokens.of(known.providers or ()),
         known_sources=frozenset(str(rule.source) for rule in rules),
         next_expiry=policy.next_expiry,
     )

@@ -20,11 +20,9 @@ async def sidecar(consul, *arguments):
     async with open_api(config.api, "") as api, trio.open_nursery() as nursery:
         made = Sidecar(config, api)
         nursery.start_soon(made.run)
-        try:
-            yield made
-        finally:
-            await trio.testing.wait_all_tasks_blocked()
-            os.kill(os.getpid(), signal.SIGTERM)
+        yield made  # what is raised here cancels it, and then nobody would take the signal
+        await trio.testing.wait_all_tasks_blocked()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @asynccontextmanager

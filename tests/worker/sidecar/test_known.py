@@ -24,6 +24,7 @@ from worker.sidecar.known import (
 )
 from worker.telemetry.metrics import Metrics
 from worker.view.contexts import ServerContexts
+from worker.view.tokens import KeptTokens
 from worker.view.view import View
 
 WEB = ServiceName(name="web")
@@ -131,7 +132,7 @@ def known(pki):
 
 
 def view_of(known, config=CONFIG):
-    return inbound_view(config, known, Metrics(), ServerContexts())
+    return inbound_view(config, known, Metrics(), ServerContexts(), KeptTokens())
 
 
 def test_it_stands_for_its_service(known):

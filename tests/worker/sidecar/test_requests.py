@@ -1,5 +1,6 @@
 """What callers of the mesh get of a service that speaks HTTP, through its sidecar."""
 
+import base64
 from contextlib import asynccontextmanager
 
 import pytest
@@ -8,8 +9,15 @@ import trio
 from tests.fakes.http import Client, Server, says
 from tests.fakes.pki import service_uri
 from tests.fakes.rig import PATIENCE_SECONDS, eventually, exchange, sni, start_upstream, tls_client
+from tests.worker.gateways.test_tokens import keys, token
 from tests.worker.sidecar.running import ended, inbound
 
+SECRET = b"s" * 64
+PROVIDER = {
+    "Name": "okta",
+    "Issuer": "okta",
+    "JSONWebKeySet": {"Local": {"JWKS": base64.b64encode(keys(SECRET).encode()).decode()}},
+}
 READ = {"Action": "allow", "HTTP": {"Methods": ["GET"], "PathPrefix": "/public"}}
 BY_REQUEST = ("api", {"Permissions": [READ]})
 
@@ -80,6 +88,21 @@ async def test_permissions_are_asked_for_each_request(consul, nursery, calling):
         assert (await client.ask(target="/private")).status == 403
         assert (await client.ask(target="/public/%2e%2e/private")).status == 403
     assert [message.target for message in server.seen] == ["/public/a"]
+
+
+async def test_tokens_are_verified_by_the_providers_of_the_moment(consul, nursery, calling):
+    wanted = {"Permissions": [{"Action": "allow"}], "JWT": {"Providers": [{"Name": "okta"}]}}
+    async with web(consul, nursery, ("api", wanted)) as (server, made, port):
+        client = await calling(port)
+        assert (await client.ask(Authorization=token(SECRET))).status == 403
+        consul.providers(PROVIDER)
+        await eventually(lambda: made.known.providers)
+        assert (await client.ask(Authorization=token(SECRET))).status == 200
+        assert (await client.ask(Authorization=token(b"o" * 64))).status == 403
+        consul.providers()
+        assert (await client.ended())[1] == "broken"  # nothing can let it in any more
+        assert (await (await calling(port)).ask(Authorization=token(SECRET))).status == 403
+    assert len(server.seen) == 1
 
 
 async def test_a_change_of_rules_reaches_the_next_request(consul, nursery, calling):
