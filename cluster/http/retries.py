@@ -5,6 +5,7 @@ whether a body can be sent once more (who has streamed it away must not ask).
 Source: consul-gateways.md 6.4; Envoy, "x-envoy-retry-on", "x-envoy-retry-grpc-on".
 """
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
@@ -77,11 +78,23 @@ class Retries:
 
     def again(self, outcome: Outcome, retries_made: int) -> bool:
         """Whether to try once more after so many retries."""
-        if retries_made >= self.limit:
-            return False
+        return retries_made < self.limit and self.covers(outcome)
+
+    def covers(self, outcome: Outcome) -> bool:
+        """Whether this is what attempts are made again after."""
         if outcome.status in self.statuses:
             return True
         return any(CONDITIONS[name](outcome) for name in self.conditions)
+
+
+#: Between two attempts, as Envoy's: at first up to this long, each time up to twice as long.
+BASE_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.025, 0.25
+
+
+def pause_seconds(retries_made: int, chance: random.Random) -> float:
+    """How long to wait before the next attempt, so that not all come back at once."""
+    most = min(BASE_PAUSE_SECONDS * 2.0**retries_made, LONGEST_PAUSE_SECONDS)
+    return chance.random() * most
 
 
 def retries_of(destination: Mapping[str, Any]) -> Retries | None:

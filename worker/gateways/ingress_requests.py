@@ -16,6 +16,7 @@ from cluster.authorize import Permit
 from cluster.http import Request, Verified, authorize_request
 from cluster.http.affinity import Affinity
 from cluster.http.request import Headers
+from cluster.http.retries import Outcome, pause_seconds
 from cluster.http.verify import NOTHING_ASKED
 from cluster.ingress import CertificateFiles
 from cluster.intentions import Decision
@@ -38,6 +39,7 @@ from worker.http.responses import ResponseHead
 from worker.http.wire import Wire
 from worker.net.leg import Leg
 from worker.relay.engine import DOWN
+from worker.telemetry.metrics import RetryEnd
 from worker.view.view import IngressHttp, IngressRoute, IngressTarget, IngressView, IngressWay
 
 _NOT_BELIEVED = frozenset(
@@ -172,6 +174,11 @@ class _Visitor:
         if status != _SWITCHING:
             self._carried = self.inbound.entry.permit = None
 
+    def count_retry(self, end: RetryEnd) -> None:
+        """A request is made again, or would have been, but for the limit."""
+        if self._served is not None:
+            self._served.meters.retries(end).inc()
+
     def is_leaving(self) -> bool:
         return self.inbound.world.live.is_leaving
 
@@ -182,7 +189,7 @@ class _Visitor:
 class _Way:
     """One request on its way in; see `worker.http.conversation.Way`."""
 
-    __slots__ = ("_affinity", "_found", "_sent", "_upstreams", "_visitor")
+    __slots__ = ("_affinity", "_found", "_retries_made", "_sent", "_upstreams", "_visitor")
 
     def __init__(
         self,
@@ -197,6 +204,7 @@ class _Way:
         self._found = found
         self._affinity = affinity
         self._upstreams = upstreams
+        self._retries_made = 0
 
     @property
     def timeout_seconds(self) -> float:
@@ -220,6 +228,22 @@ class _Way:
         headers = way.back(_text(response.fields))
         cookies = tuple(("set-cookie", cookie) for cookie in given)
         return msgspec.structs.replace(response, fields=_bytes((*headers, *cookies)))
+
+    @property
+    def may_repeat(self) -> bool:
+        return self._found.way.retries is not None
+
+    def again(self, outcome: Outcome) -> float | None:
+        retries, visitor = self._found.way.retries, self._visitor
+        if retries is None or not retries.covers(outcome):
+            return None
+        if not retries.again(outcome, self._retries_made):
+            visitor.count_retry(RetryEnd.LIMIT)
+            return None
+        visitor.count_retry(RetryEnd.MADE)
+        self._upstreams.go_elsewhere()
+        self._retries_made += 1
+        return pause_seconds(self._retries_made - 1, visitor.inbound.world.chance)
 
     async def connect(self, *, afresh: bool) -> Upstream:
         return await self._upstreams.connect(self._found.up, self._affinity.key, afresh=afresh)

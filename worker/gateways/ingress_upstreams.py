@@ -41,6 +41,13 @@ class Upstreams:
         self._inbound = inbound
         self._route = route
         self._permits = permits
+        self._tried: set[Endpoint] = set()
+        self._last: Endpoint | None = None
+
+    def go_elsewhere(self) -> None:
+        """The next connection is not to lead where the last one did, if there is another place."""
+        if self._last is not None:
+            self._tried.add(self._last)
 
     async def connect(self, up: Up, key: int | None, *, afresh: bool) -> Upstream:
         """To the first target, or its stand-ins where it cannot be reached. Raises `Unserved`."""
@@ -48,14 +55,21 @@ class Upstreams:
         for target, picker in up:
             if target.plaintext and target.service not in self._permits:
                 raise Unserved(answers.DENIED)
-            endpoint = picker.pick(self._inbound.world.chance, key=key)
+            endpoint = self._pick(picker, key)
             if endpoint is None:
                 continue
+            self._last = endpoint
             try:
                 return await self._reach(target, endpoint, afresh=afresh)
             except (UpstreamFault, Refused) as error:
                 fault = FAILED[error.end]
         raise Unserved(fault)
+
+    def _pick(self, picker: Picker, key: int | None) -> Endpoint | None:
+        chance = self._inbound.world.chance
+        if self._tried and (found := picker.pick(chance, key=key, without=self._tried)):
+            return found
+        return picker.pick(chance, key=key)
 
     async def _reach(self, target: IngressTarget, endpoint: Endpoint, *, afresh: bool) -> Upstream:
         inbound = self._inbound
@@ -63,7 +77,8 @@ class Upstreams:
         made_with = self._made_with(target, endpoint)
         found = None if afresh else pools.take(self._key(target, endpoint), made_with)
         upstream = found or await self._dial(target, endpoint)
-        inbound.entry.endpoint, inbound.entry.service = upstream.endpoint, target.service
+        self._last = inbound.entry.endpoint = upstream.endpoint
+        inbound.entry.service = target.service
         upstream.moved = counting(inbound, UP)
         return upstream
 
@@ -85,7 +100,11 @@ class Upstreams:
 
     async def _leg(self, target: IngressTarget, first: Endpoint) -> tuple[Leg, Endpoint]:
         world = self._inbound.world
-        others = (one for one in candidates(target.endpoints, world.chance) if one != first)
+        others = (
+            one
+            for one in candidates(target.endpoints, world.chance)
+            if one != first and one not in self._tried
+        )
         order = {Address(host=one.address, port=one.port): one for one in (first, *others)}
         started = world.clock()
         sock, at = await world.dialer.connect(

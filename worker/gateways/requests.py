@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 from cluster.authorize import Denied, Permit, authorize
 from cluster.errors import Refused, UpstreamFault
 from cluster.http import Request, Verified, authorize_request
+from cluster.http.retries import Outcome
 from cluster.http.verify import NOTHING_ASKED
 from cluster.intentions import Decision
 from cluster.pick import candidates
@@ -256,6 +257,14 @@ class _Way:
 
     def amend(self, response: ResponseHead) -> ResponseHead:
         return response
+
+    @property
+    def may_repeat(self) -> bool:
+        """Callers evaluate routes, and repeat by them."""
+        return False
+
+    def again(self, outcome: Outcome) -> float | None:
+        return None
 
     async def connect(self, *, afresh: bool) -> Upstream:
         inbound, target = self._caller.inbound, self._target

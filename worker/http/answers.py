@@ -15,12 +15,15 @@ _LOST = "upstream connect error or disconnect/reset before headers. reset reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the gateway answers instead of an upstream. With `closes` the connection ends with it."""
+    """What the gateway answers instead of an upstream. With `closes` the connection ends with it; with
+    `is_failed_connect` no upstream could be connected to.
+    """
 
     status: int
     text: str = ""
     fields: tuple[Field, ...] = ()
     closes: bool = False
+    is_failed_connect: bool = False
 
     def render(self, *, is_head: bool, keep_alive: bool, minor: int = 1) -> bytes:
         """The bytes; without a body for HEAD."""
@@ -51,13 +54,16 @@ DENIED = Answer(status=403, text="RBAC: access denied")
 NO_HEALTHY_UPSTREAM = Answer(status=503, text="no healthy upstream")
 TIMED_OUT = Answer(status=504, text="upstream request timeout")
 OVERFLOW = Answer(status=503, text=_LOST + "overflow", fields=((b"x-envoy-overloaded", b"true"),))
-CONNECT_TIMEOUT = Answer(status=503, text=_LOST + "connection timeout")
+CONNECT_TIMEOUT = Answer(status=503, text=_LOST + "connection timeout", is_failed_connect=True)
 CONNECT_FAILED = Answer(
     status=503,
     text=_LOST + "remote connection failure, transport failure reason: delayed connect error: 111",
+    is_failed_connect=True,
 )
 TLS_FAILED = Answer(
-    status=503, text=_LOST + "remote connection failure, transport failure reason: TLS_error"
+    status=503,
+    text=_LOST + "remote connection failure, transport failure reason: TLS_error",
+    is_failed_connect=True,
 )
 UPSTREAM_LOST = Answer(status=503, text=_LOST + "connection termination")
 UPSTREAM_NOT_HTTP = Answer(status=502, text=_LOST + "protocol error")

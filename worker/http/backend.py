@@ -7,6 +7,7 @@ Belongs here: the questions, as protocols. Never here: an answer (`worker.gatewa
 from collections.abc import Callable
 from typing import Protocol
 
+from cluster.http.retries import Outcome
 from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.http.answers import Answer
@@ -47,6 +48,17 @@ class Way(Protocol):
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:
         """The exchange is over."""
+        ...
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether there are attempts after which `again` might say yes."""
+        ...
+
+    def again(self, outcome: Outcome) -> float | None:
+        """Another attempt after one that came to this, and in how many seconds? If so, the next `connect`
+        leads elsewhere where it can. Asked only about requests that can be sent once more.
+        """
         ...
 
     async def relay(self, client: Wire, upstream: Upstream) -> End:

@@ -21,6 +21,7 @@ from worker.http.asking import IDEMPOTENT
 from worker.http.backend import Backend, Unserved, Way
 from worker.http.bodies import Body, body_of
 from worker.http.exchange import (
+    Amend,
     CutShort,
     Exchange,
     Outcome,
@@ -32,7 +33,9 @@ from worker.http.limits import DEFAULT_LIMITS, UNWANTED_BODY_BYTES, HttpLimits
 from worker.http.patience import Patience, Phase, Timers
 from worker.http.pool import Upstream
 from worker.http.reading import next_request
+from worker.http.repeats import HELD_BODY_BYTES, PassedOver, answered, failed
 from worker.http.requests import RequestHead
+from worker.http.responses import ResponseHead
 from worker.http.wire import Wire
 
 
@@ -44,6 +47,29 @@ class _Asked:
     body: Body
     started: float
     status: int = 0  # of what was answered; 0 is nothing yet
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What an upstream is asked: `start` is what is there of the body, `seconds` are for the answer."""
+
+    way: Way
+    start: bytes
+    seconds: float
+    amend: Amend
+
+
+def _passing_over(way: Way) -> Amend:
+    """As `way.amend`, but for answers that the caller does not get."""
+
+    def amend(response: ResponseHead) -> ResponseHead:
+        amended = way.amend(response)
+        pause = way.again(answered(response))
+        if pause is not None:
+            raise PassedOver(pause)
+        return amended
+
+    return amend
 
 
 class Conversation:
@@ -159,29 +185,72 @@ class Conversation:
         return End.FINISHED
 
     async def _forward(self, way: Way, asked: _Asked) -> Outcome | End:
-        """Ask an upstream; a second time if the first had hung up before it was asked."""
+        """Ask an upstream, by a route with retries perhaps several, within the time of one request."""
+        start = opening(asked.request, asked.body, self._client)
+        if not way.may_repeat:
+            return await self._attempt(asked, _Attempt(way, start, way.timeout_seconds, way.amend))
+        start = await self._held(asked, start)
+        is_whole = asked.body.is_over
+        ends = trio.current_time() + way.timeout_seconds
+        if is_whole:
+            self._patience.wait(Phase.ANSWER, way.timeout_seconds)
+        while True:
+            try:
+                return await self._repeatable(way, asked, start, ends, is_whole=is_whole)
+            except PassedOver as passed:
+                await trio.sleep(passed.pause_seconds)
+
+    async def _held(self, asked: _Asked, start: bytes) -> bytes:
+        """A body that is short enough to be sent once more, all of it. Raises `BadRequest`."""
         request, client = asked.request, self._client
-        start = opening(request, asked.body, client)
+        if not 0 < (request.length or 0) <= HELD_BODY_BYTES:
+            return start
+        if request.expects_continue and not start:
+            await client.send(answers.CONTINUE)
+        parts = [start]
+        self._patience.wait(Phase.UPLOAD, self._limits.stall_seconds)
+        while not asked.body.is_over:
+            if not await client.more():
+                raise BadRequest("the connection ended in a body")
+            parts.append(opening(request, asked.body, client))
+        return b"".join(parts)
+
+    async def _repeatable(
+        self, way: Way, asked: _Asked, start: bytes, ends: float, *, is_whole: bool
+    ) -> Outcome | End:
+        """One attempt of perhaps several. Raises `PassedOver` if there is to be another."""
+        amend = _passing_over(way) if is_whole else way.amend
+        left = ends - trio.current_time()
+        try:
+            return await self._attempt(asked, _Attempt(way, start, left, amend))
+        except (Unserved, UpstreamLost, BadResponse) as error:
+            outcome = failed(error) if is_whole or isinstance(error, Unserved) else None
+            pause = way.again(outcome) if outcome is not None else None
+            if pause is None:
+                raise
+            raise PassedOver(pause) from None
+
+    async def _attempt(self, asked: _Asked, attempt: _Attempt) -> Outcome | End:
+        """Ask an upstream; a second time if the first had hung up before it was asked."""
+        request, client, way = asked.request, self._client, attempt.way
         is_whole = asked.body.is_over
         upstream = await way.connect(afresh=False)
-        if request.expects_continue and not is_whole and not start:
+        if request.expects_continue and not is_whole and not attempt.start:
             await client.send(answers.CONTINUE)
         try:
-            return await self._ask(way, asked, upstream, start)
+            return await self._ask(asked, attempt, upstream)
         except UpstreamLost as lost:
             again = lost.unanswered and upstream.is_used and is_whole
             if not again or (upstream.has_sent and request.method not in IDEMPOTENT):
                 raise
-        return await self._ask(way, asked, await way.connect(afresh=True), start)
+        return await self._ask(asked, attempt, await way.connect(afresh=True))
 
-    async def _ask(
-        self, way: Way, asked: _Asked, upstream: Upstream, start: bytes
-    ) -> Outcome | End:
-        request = asked.request
+    async def _ask(self, asked: _Asked, attempt: _Attempt, upstream: Upstream) -> Outcome | End:
+        request, way = asked.request, attempt.way
         try:
-            head = way.head(request, upstream.endpoint).http1() + start
+            head = way.head(request, upstream.endpoint).http1() + attempt.start
             outcome = await self._exchange.run(
-                request, asked.body, upstream, head, way.timeout_seconds, way.amend
+                request, asked.body, upstream, head, attempt.seconds, attempt.amend
             )
         except BaseException:
             way.release(upstream, reusable=False)

@@ -8,6 +8,7 @@ library's own.
 """
 
 from collections.abc import Callable, Iterable
+from enum import StrEnum, unique
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import Metric
@@ -74,15 +75,24 @@ class ServiceMeters:
         self.duration.add(*counted.lasted)
 
 
+@unique
+class RetryEnd(StrEnum):
+    """What became of the wish to make a request again."""
+
+    MADE = "made"
+    LIMIT = "limit"
+
+
 class HttpMeters:
     """The handles of one service's requests behind one gateway."""
 
-    __slots__ = ("_codes", "_labels", "_requests", "seconds")
+    __slots__ = ("_codes", "_labels", "_requests", "_retries", "seconds")
 
     def __init__(self, metrics: "Metrics", gateway: str, service: str) -> None:
         labels = self._labels = (gateway, service)
         self.seconds = metrics.http_seconds.labels(*labels)
         self._requests = metrics.http_requests
+        self._retries = metrics.http_retries
         self._codes: dict[int, Count] = {}
 
     def requests(self, code: int) -> Count:
@@ -95,6 +105,10 @@ class HttpMeters:
             if known:
                 self._codes[code] = found
             return found
+
+    def retries(self, end: RetryEnd) -> Count:
+        """The counter of requests that are made again, or not."""
+        return self._retries.labels(*self._labels, end.value)
 
 
 class Metrics:
@@ -158,6 +172,13 @@ class Metrics:
             "lockgate_http_requests",
             "Requests answered, by status code.",
             (*labels, "code"),
+            registry=registry,
+            is_quiet=True,
+        )
+        self.http_retries = Counts(
+            "lockgate_http_retries",
+            "Requests that failed by what their route tries again after: made again, or over the limit.",
+            (*labels, "outcome"),
             registry=registry,
             is_quiet=True,
         )
