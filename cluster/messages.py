@@ -5,6 +5,7 @@ Belongs here: the messages and their framing. Never here: who sends what when (`
 
 A body is `msgpack([WIRE_VERSION, message])`. Unknown fields are ignored, so that a field may be added
 within a version; anything else needs a new version, and a peer of another version is told so and refused.
+Version 2 has snapshots in shards: whoever knew only whole sections would take what is left for all there is.
 """
 
 from typing import Any
@@ -18,7 +19,7 @@ from cluster.probes import Probe, Verdict
 from cluster.reasons import End
 from cluster.snapshot import SnapshotId
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True):

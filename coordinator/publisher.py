@@ -25,7 +25,8 @@ from cluster.snapshot import (
     SnapshotId,
     Trust,
     Whole,
-    encode_snapshot,
+    encode_whole,
+    same_policy,
     size_problems,
 )
 from coordinator.compose import Composed
@@ -198,7 +199,7 @@ class Publisher:
         state, trust = self._wanted.state.snapshot(), self._trust()
         began = trio.current_time()
         try:
-            composed, encoded = await trio.to_thread.run_sync(
+            composed, whole = await trio.to_thread.run_sync(
                 lambda: _encoded(self._compose(state, trust), self._max_bytes, self._whole)
             )
         except SnapshotRejected as error:
@@ -212,8 +213,8 @@ class Publisher:
             return None
         self._metrics.compose_seconds.observe(trio.current_time() - began)
         self._say(composed.problems)
-        self._whole = Whole(encoded, composed.snapshot)
-        return Made(encoded=encoded, index=revision(state))
+        self._whole = whole
+        return Made(encoded=whole.encoded, index=revision(state))
 
     def _failed(self, problems: tuple[Problem, ...]) -> None:
         self._metrics.compose_failures.inc()
@@ -232,7 +233,7 @@ class Publisher:
         """How many seconds to wait for more. None for what changes nothing, or who may talk to whom."""
         if self.current is None or not self._differs(made):
             return 0.0
-        if made.encoded.manifest["policy"] != self.current.encoded.manifest["policy"]:
+        if not same_policy(made.encoded.manifest, self.current.encoded.manifest):
             return 0.0
         return self._not_before - trio.current_time()
 
@@ -276,12 +277,12 @@ class Publisher:
         )
 
 
-def _encoded(composed: Composed, max_bytes: int, before: Whole | None) -> tuple[Composed, Encoded]:
+def _encoded(composed: Composed, max_bytes: int, before: Whole | None) -> tuple[Composed, Whole]:
     """Raises SnapshotRejected for one that no node could be sent."""
-    encoded = encode_snapshot(composed.snapshot, before)
-    if found := size_problems(encoded, max_bytes=max_bytes):
+    whole = encode_whole(composed.snapshot, before)
+    if found := size_problems(whole.encoded, max_bytes=max_bytes):
         raise SnapshotRejected(found)
-    return composed, encoded
+    return composed, whole
 
 
 def revision(state: State) -> int:

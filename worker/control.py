@@ -248,7 +248,7 @@ class Control:
         def compiled() -> tuple[Whole, View]:
             snapshot = decode_snapshot(encoded, snapshot_id.digest, before)
             view = compile_view(self._shop, snapshot_id, snapshot, leaves)
-            return Whole(encoded, snapshot), view
+            return Whole.of(encoded, snapshot), view
 
         return await trio.to_thread.run_sync(compiled)
 

@@ -24,7 +24,7 @@ from .ingress import ingress
 from .linking import gateway_services, gateways_by_service
 from .listeners import listeners
 from .policy import KIND as _INTENTION_KIND
-from .policy import policy
+from .policy import Policies, policy
 from .routes import Routes, routes
 
 _INTENTIONS = f"{_INTENTION_KIND}/"
@@ -54,8 +54,8 @@ class Composer:
 
     def __init__(self, *, default_allow: bool, clock: Callable[[], float]) -> None:
         """`clock` tells seconds since 1970."""
-        self._default_allow = default_allow
         self._clock = clock
+        self._policies = Policies(default_allow=default_allow)
         self._catalog: tuple[object, Catalog] | None = None
         self._made: tuple[object, _Served] | None = None
         self._rules: tuple[int, float, Policy] | None = None
@@ -67,7 +67,7 @@ class Composer:
     def _policy(self, state: State) -> Policy:
         index, now = state.table_index(ENTRIES), self._clock()
         if self._rules is None or self._rules[0] != index or now >= self._rules[1]:
-            rules = policy(state, default_allow=self._default_allow, now=now)
+            rules = self._policies.of(state, now)
             self._rules = (index, next_expiry(rules.intentions), rules)
         return self._rules[2]
 

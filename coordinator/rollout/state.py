@@ -9,7 +9,7 @@ from enum import StrEnum, unique
 
 from cluster.errors import Problem
 from cluster.messages import NodeStatus, Offer
-from cluster.snapshot import Encoded, SnapshotId
+from cluster.snapshot import Encoded, SnapshotId, same_policy
 
 from .convergence import Convergence
 
@@ -132,7 +132,7 @@ def overtakes(current: Current, flight: InFlight) -> bool:
 
     It may withdraw a permission, and a single worker that hangs or boots can hold an answer up for seconds.
     """
-    return current.encoded.manifest.get("policy") != flight.manifest.get("policy")
+    return not same_policy(current.encoded.manifest, flight.manifest)
 
 
 def surely_held(node: Node) -> Mapping[str, str]:

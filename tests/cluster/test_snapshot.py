@@ -33,6 +33,7 @@ from cluster.snapshot import (
     Whole,
     decode_snapshot,
     encode_snapshot,
+    encode_whole,
     linked_services,
     problems,
     size_problems,
@@ -310,16 +311,16 @@ def test_whose_leaves_a_node_must_hold():
 
 
 def test_with_one_before_the_bytes_are_the_same_and_equal_sections_are_not_encoded_again():
-    before = Whole(encode_snapshot(WHOLE), WHOLE)
+    before = Whole.of(encode_snapshot(WHOLE), WHOLE)
     changed = msgspec.structs.replace(WHOLE, policy=Policy(default_allow=True))
-    again = encode_snapshot(changed, before)
+    again = encode_whole(changed, before).encoded
     assert again == encode_snapshot(changed)
     assert again.sections["mesh"] is before.encoded.sections["mesh"]
 
 
 def test_with_one_before_unchanged_sections_are_the_very_same_objects():
     encoded = encode_snapshot(WHOLE)
-    before = Whole(encoded, decode_snapshot(encoded, encoded.digest))
+    before = Whole.of(encoded, decode_snapshot(encoded, encoded.digest))
     changed = encode_snapshot(msgspec.structs.replace(WHOLE, policy=Policy(default_allow=True)))
     found = decode_snapshot(changed, changed.digest, before)
     assert found == decode_snapshot(changed, changed.digest)

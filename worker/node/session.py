@@ -44,6 +44,6 @@ def stale(offered: SnapshotId, current: SnapshotId | None) -> Problem:
 def verified(offer: Offer, base: Held | None) -> Held:
     """The snapshot of an offer, put together with the sections of `base`. Raises SnapshotRejected."""
     encoded = assemble(offer.manifest, offer.sections, base.encoded if base else None)
-    before = Whole(base.encoded, base.snapshot) if base else None
+    before = Whole.of(base.encoded, base.snapshot) if base else None
     snapshot = decode_snapshot(encoded, offer.id.digest, before)
     return Held(id=offer.id, encoded=encoded, snapshot=snapshot, committed_at=offer.committed_at)

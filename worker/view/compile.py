@@ -2,11 +2,12 @@
 
 Belongs here: building the dictionaries that a connection walks through. Never here: swapping the view in, or
 deciding about a connection. What did not change is taken over: TLS contexts by digest, metric handles by
-label.
+label, routes, endpoints and rules by identity, a shard at a time.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from cluster.authorize import DestinationPolicy
 from cluster.certs import Leaf
@@ -14,7 +15,6 @@ from cluster.errors import Problem, SnapshotRejected
 from cluster.identity import ServiceId
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
-from cluster.policies import RulesByDestination
 from cluster.process.clock import wall_clock
 from cluster.routes import (
     GatewayKind,
@@ -30,6 +30,8 @@ from worker.tls.contexts import UnusableMaterial
 from worker.view.contexts import Origination, Originations, ServerContexts, ServerTls
 from worker.view.ingress import IngressContexts, IngressViews
 from worker.view.leads import KeptDirectories
+from worker.view.mesh import KeptTables, Served
+from worker.view.rules import KeptRules, KnownSources
 from worker.view.tokens import KeptTokens
 from worker.view.view import (
     GatewayView,
@@ -56,6 +58,9 @@ class Workshop:
     directories: KeptDirectories = field(default_factory=KeptDirectories)
     ingress: IngressContexts = field(default_factory=IngressContexts)
     tokens: KeptTokens = field(default_factory=KeptTokens)
+    rules: KeptRules = field(default_factory=KeptRules)
+    sources: KnownSources = field(default_factory=KnownSources)
+    tables: KeptTables = field(default_factory=KeptTables)
 
 
 def compile_view(
@@ -74,6 +79,7 @@ def compile_view(
     shop.ingress.forget_others()
     shop.contexts.keep(frozenset(compiler.used))
     shop.originations.keep(frozenset(compiler.originations))
+    shop.tables.keep(frozenset(compiler.tables))
     return View(
         id=snapshot_id,
         trust_domain=snapshot.trust.bundle.trust_domain,
@@ -82,7 +88,7 @@ def compile_view(
         rules=compiler.rules,
         tokens=shop.tokens.of(snapshot.policy.providers),
         next_expiry=compiler.rules.next_expiry,
-        known_sources=_known_sources(snapshot),
+        known_sources=shop.sources.of(snapshot, compiler.rules),
         missing_leaves=frozenset(compiler.missing),
         problems=tuple(compiler.problems),
     )
@@ -104,10 +110,12 @@ class _Compiler:
         self.leaves = leaves
         self.endpoints = {made.name: made.endpoints for made in snapshot.endpoints}
         self.ways = shop.ways.of(snapshot.endpoints)
-        self.rules = RulesByDestination(snapshot.policy).at(shop.wall_clock())
+        self.served = Served(mesh=snapshot.mesh, endpoints=self.endpoints, ways=self.ways)
+        self.rules = shop.rules.of(snapshot.policy).at(shop.wall_clock())
         self.terminating = {gateway.name: gateway for gateway in snapshot.terminating}
         self.policies: dict[ServiceName, DestinationPolicy] = {}
         self.used: set[tuple[str, str]] = set()
+        self.tables: set[str] = set()
         self.originations: set[OriginationTls] = set()
         self.missing: set[ServiceName] = set()
         self.problems: list[Problem] = []
@@ -143,21 +151,9 @@ class _Compiler:
         return MeshView(listener=listener, table=table, unrouted=unrouted, directory=directory)
 
     def _mesh(self, listener: Listener) -> NameTable[MeshTarget]:
-        return NameTable(
-            (
-                route.server_name,
-                MeshTarget(
-                    service=route.service,
-                    endpoints=self.endpoints[route.endpoints],
-                    ways=self.ways[route.endpoints],
-                    connect_timeout_seconds=route.connect_timeout_seconds,
-                    meters=self.shop.metrics.service(
-                        listener.gateway, listener.kind.label, str(route.service)
-                    ),
-                ),
-            )
-            for route in self.snapshot.mesh
-        )
+        self.tables.add(listener.gateway)
+        meters = partial(self.shop.metrics.service, listener.gateway, listener.kind.label)
+        return self.shop.tables.of(listener.gateway, self.served, meters)
 
     def _terminating(
         self, listener: Listener, gateway: TerminatingGateway
@@ -224,19 +220,3 @@ def identity_of(route: TerminatingRoute, trust_domain: str) -> ServiceId:
         partition=route.service.partition,
         datacenter=route.datacenter,
     )
-
-
-def _known_sources(snapshot: Snapshot) -> frozenset[str]:
-    return frozenset(_names(snapshot))
-
-
-def _names(snapshot: Snapshot) -> Iterable[str]:
-    for rule in snapshot.policy.intentions:
-        yield str(rule.source)
-    for route in snapshot.mesh:
-        yield str(route.service)
-    for gateway in snapshot.terminating:
-        for linked in gateway.routes:
-            yield str(linked.service)
-    for front in snapshot.ingress:
-        yield front.name

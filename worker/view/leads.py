@@ -21,18 +21,22 @@ class KeptDirectories:
     def __init__(self, draw_up: DrawUp | None = None) -> None:
         """Without `draw_up` there are none."""
         self._draw_up = draw_up
-        self._kept: dict[str, tuple[dict[str, Lead], Directory]] = {}
+        self._kept: dict[str, tuple[NameTable[MeshTarget], dict[str, Lead], Directory]] = {}
 
     def of(self, gateway: str, table: NameTable[MeshTarget]) -> Directory | None:
         """Raises ValueError as `Porter.draw_up`."""
         if self._draw_up is None:
             return None
         kept = self._kept.get(gateway)
-        found = leads(table, kept[0] if kept else {})
-        if kept and len(found) == len(kept[0]) and all(kept[0].get(n) is found[n] for n in found):
-            return kept[1]
-        directory = self._draw_up(tuple(found.values()))
-        self._kept[gateway] = found, directory
+        if kept is not None and kept[0] is table:
+            return kept[2]
+        before = kept[1] if kept else {}
+        found = leads(table, before)
+        if kept and len(found) == len(before) and all(before.get(n) is found[n] for n in found):
+            directory = kept[2]
+        else:
+            directory = self._draw_up(tuple(found.values()))
+        self._kept[gateway] = table, found, directory
         return directory
 
 

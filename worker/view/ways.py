@@ -5,11 +5,12 @@ resolve, or a second attempt.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.pick import FirstPick
 from cluster.routes import Endpoint
+from cluster.shards import Sharded
 from cluster.snapshot import EndpointSet
 from worker.net.sockets import packed_address
 
@@ -61,13 +62,27 @@ class KeptWays:
     """The ways of every endpoint set. A set that did not change since the view before keeps its own."""
 
     def __init__(self) -> None:
+        self._sets: tuple[EndpointSet, ...] | None = None
+        self._parts: dict[int, tuple[EndpointSet, ...]] = {}
         self._kept: dict[str, tuple[tuple[Endpoint, ...], Ways]] = {}
+        self._ways: dict[str, Ways] = {}
 
-    def of(self, sets: Iterable[EndpointSet]) -> dict[str, Ways]:
-        """By the sets' names."""
-        self._kept = {one.name: (one.endpoints, self._ways(one)) for one in sets}
-        return {name: ways for name, (_, ways) in self._kept.items()}
+    def of(self, sets: tuple[EndpointSet, ...]) -> Mapping[str, Ways]:
+        """By the sets' names; the very same mapping for the very same sets."""
+        if sets is not self._sets:
+            parts = dict(sets.parts) if isinstance(sets, Sharded) else {0: sets}
+            kept: dict[str, tuple[tuple[Endpoint, ...], Ways]] = {}
+            for number, part in parts.items():
+                is_same = self._parts.get(number) is part
+                kept |= {
+                    one.name: self._kept[one.name] if is_same else self._made(one) for one in part
+                }
+            self._sets, self._parts, self._kept = sets, parts, kept
+            self._ways = {name: ways for name, (_, ways) in kept.items()}
+        return self._ways
 
-    def _ways(self, one: EndpointSet) -> Ways:
-        endpoints, ways = self._kept.get(one.name, (None, None))
-        return ways if ways is not None and endpoints == one.endpoints else Ways(one.endpoints)
+    def _made(self, one: EndpointSet) -> tuple[tuple[Endpoint, ...], Ways]:
+        known = self._kept.get(one.name)
+        if known is not None and known[0] == one.endpoints:
+            return known
+        return one.endpoints, Ways(one.endpoints)

@@ -9,6 +9,7 @@ import trio
 
 from cluster.bus import CurveServer, serve
 from cluster.messages import (
+    WIRE_VERSION,
     Ack,
     Answer,
     Close,
@@ -80,12 +81,14 @@ async def test_another_wire_version_is_refused_once_and_serving_goes_on(site, po
     async with site.coordinator() as coordinator:
         await coordinator.wait_for_hello()
         for _ in range(3):
-            await coordinator.bus.send(coordinator.peer, msgpack.packb([2, {"type": "Offer"}]))
+            await coordinator.bus.send(
+                coordinator.peer, msgpack.packb([WIRE_VERSION + 1, {"type": "Offer"}])
+            )
         await coordinator.wait_for(lambda: coordinator.said(Refusal))
         id_ = await coordinator.offer(1, snapshot_for(site.authority, port))
         await coordinator.wait_for(lambda: Ack(id=id_) in coordinator.heard)
         (refusal,) = coordinator.said(Refusal)
-        assert "version 2" in refusal.reason
+        assert f"version {WIRE_VERSION + 1}" in refusal.reason
     assert site.log().count("the coordinator sent something unknown") == 1
 
 
