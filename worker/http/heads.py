@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from worker.http.answers import connection_line
-from worker.http.fields import CHUNKED, lines
+from worker.http.fields import CHUNKED, Fields, lines
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
 
@@ -78,6 +78,15 @@ def _forwarded(
     if cert := b",".join(part for part in (earlier, hop.client_cert) if part):
         found += b"%b: %b\r\n" % (_CERT, cert)
     return found
+
+
+def forwarded(
+    seen: Mapping[bytes, bytes], hop: Hop, asked_host: bytes, request_id: bytes
+) -> Fields:
+    """What is told of the hops before us, as fields."""
+    told = _forwarded(seen, hop, asked_host, request_id).split(b"\r\n")[:-1]
+    parts = (line.partition(b": ") for line in told)
+    return tuple((name, value) for name, _, value in parts)
 
 
 def response_head(response: ResponseHead, *, minor: int, keep_alive: bool) -> bytes:

@@ -52,6 +52,11 @@ class Pools:
         self._idle: dict[Key, list[Upstream]] = {}  # the last used one at the end
         self._counts: dict[Key, int] = {}
 
+    @property
+    def idle_seconds(self) -> float:
+        """How long a connection may be idle."""
+        return self._limits.idle_seconds
+
     def take(self, key: Key, made_with: object = None) -> Upstream | None:
         """An idle connection that still seems to be good."""
         idle = self._idle.get(key)

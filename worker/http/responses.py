@@ -16,7 +16,8 @@ from worker.http.fields import CHUNKED, HOP_BY_HOP, Field, Fields, options
 from worker.http.grammar import LENGTH, RESPONSE
 
 _SPECIAL = HOP_BY_HOP | {b"content-length"}
-_BODILESS = frozenset({204, 304})
+#: Answers that have no body, whoever asked.
+BODILESS = frozenset({204, 304})
 
 
 @unique
@@ -129,6 +130,6 @@ def _length(special: dict[bytes, list[bytes]], minor: int) -> int | None:
 
 def _ends(status: int, method: bytes, length: int | None) -> int | Ends:
     """RFC 9112 section 6.3."""
-    if method == b"HEAD" or status < 200 or status in _BODILESS:
+    if method == b"HEAD" or status < 200 or status in BODILESS:
         return Ends.AT_ONCE
     return Ends.WITH_THE_CONNECTION if length is None else length
