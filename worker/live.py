@@ -59,6 +59,7 @@ class Entry:
         "service",
         "started",
         "state",
+        "strands",
     )
 
     def __init__(
@@ -81,6 +82,8 @@ class Entry:
         self.ended_by: End | None = None
         self.flow = Flow()
         self.meters: ServiceMeters | None = None
+        #: The requests that are under way, where there may be many at once.
+        self.strands: set[Strand] = set()
         #: Where each request is decided about, and not the connection as a whole: whether what is carried
         #: now is still permitted by the rules of this moment.
         self.recheck: Callable[[], bool] | None = None
@@ -203,6 +206,46 @@ class Entry:
         if self.state != LAUNCHED:
             return self.state
         return "relay" if self.flow.has_reached else "dial"
+
+
+class Strand(Entry):
+    """One request of several that a connection carries at once: permitted, and ended, by itself."""
+
+    __slots__ = ("_whole",)
+
+    def __init__(self, whole: Entry) -> None:
+        super().__init__(
+            whole.number,
+            gateway=whole.gateway,
+            kind=whole.kind,
+            generation=whole.generation,
+            started=whole.started,
+        )
+        self.state = whole.state
+        self.flow = whole.flow
+        self._whole = whole
+
+    def begin(self, cancel: Callable[[], None]) -> None:
+        """A request is under way; `cancel` ends it."""
+        whole = self._whole
+        self.ended_by = None
+        self.service, self.server_name = whole.service, whole.server_name
+        self.meters = whole.meters
+        self.on_end(cancel)
+        whole.strands.add(self)
+
+    def over(self) -> None:
+        """It is over; the connection is shown as what it carried last."""
+        whole = self._whole
+        whole.strands.discard(self)
+        whole.service, whole.endpoint = self.service, self.endpoint
+        self.on_end(_nothing)
+
+    def routed(self, service: ServiceName, server_name: str, meters: ServiceMeters) -> None:
+        """The connection is counted where its first request goes."""
+        if self._whole.meters is None:
+            self._whole.routed(service, server_name, meters)
+        self.service, self.server_name, self.meters = service, server_name, meters
 
 
 def _nothing() -> None:
@@ -330,11 +373,14 @@ class Live:
 def revoked(
     entries: Iterable[Entry], policy_of: Callable[[ServiceName], DestinationPolicy]
 ) -> tuple[Entry, ...]:
-    """The entries whose permit no longer holds, exactly, whether or not the route is still there."""
+    """The entries whose permit no longer holds, exactly, whether or not the route is still there; of several
+    requests that a connection carries, those.
+    """
     policy = cache(policy_of)
     return tuple(
         entry
-        for entry in entries
+        for whole in entries
+        for entry in (whole, *whole.strands)
         if entry.permit is not None
         and not _still_holds(entry, policy(entry.permit.destination).decide(entry.permit.source))
     )

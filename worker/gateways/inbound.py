@@ -17,7 +17,7 @@ from worker.dial import Dialer
 from worker.gateways.handshakes import Handshakes
 from worker.http.patience import Timers
 from worker.http.pool import Pools
-from worker.live import Entry, Live
+from worker.live import Entry, Live, Strand
 from worker.net.sockets import notice_dead_peers
 from worker.recent import Recent
 from worker.relay.engine import Launcher, RelayEngine, RelayLimits
@@ -135,6 +135,12 @@ class Inbound:
             self._sock.setblocking(False)
             notice_dead_peers(self._sock)
         return self._sock
+
+    def strand(self) -> "Inbound":
+        """For one of several requests on this connection: with an entry of its own."""
+        made = Inbound(self.descriptor, Strand(self.entry), self.world, self.frame)
+        made._sock = self.sock
+        return made
 
     def give_away(self) -> None:
         """Somebody else closes the descriptor."""

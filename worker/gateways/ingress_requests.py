@@ -27,9 +27,9 @@ from worker.gateways import tokens
 from worker.gateways.inbound import Inbound
 from worker.gateways.ingress_upstreams import Upstreams
 from worker.gateways.requests import counting, request_id_of
+from worker.gateways.strands import converse
 from worker.http import answers
 from worker.http.answers import Answer
-from worker.http.conversation import Conversation
 from worker.http.fields import FORWARDED, Fields
 from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
@@ -58,7 +58,7 @@ async def serve(
     idle_seconds = inbound.world.settings.limits.idle_timeout_seconds
     limits = HttpLimits(idle_seconds=idle_seconds or DEFAULT_LIMITS.idle_seconds)
     wire, visitor = Wire(client, counting(inbound, DOWN)), _Visitor(inbound, view, shown)
-    return await Conversation(wire, visitor, inbound.world.timers, limits).run()
+    return await converse(wire, visitor, lambda one: _Visitor(one, view, shown), limits)
 
 
 class _Carried(NamedTuple):

@@ -22,10 +22,10 @@ from worker.dial import Address
 from worker.dial.literal import is_address
 from worker.gateways import steps, tokens
 from worker.gateways.inbound import Inbound
+from worker.gateways.strands import converse
 from worker.http import answers
 from worker.http.answers import Answer
 from worker.http.backend import Unserved
-from worker.http.conversation import Conversation
 from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
 from worker.http.pool import Key, Upstream
@@ -65,7 +65,7 @@ async def serve(inbound: Inbound, client: TlsLeg, find: Find) -> End:
         head_bytes=caller.head_bytes,
         idle_seconds=settings.idle_timeout_seconds or DEFAULT_LIMITS.idle_seconds,
     )
-    return await Conversation(wire, caller, inbound.world.timers, limits).run()
+    return await converse(wire, caller, lambda one: _Caller(one, client, find), limits)
 
 
 def counting(inbound: Inbound, direction: int) -> Callable[[int], None]:

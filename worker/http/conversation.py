@@ -28,11 +28,11 @@ from worker.http.exchange import (
     UpstreamLost,
     opening,
 )
-from worker.http.faults import BadRequest, BadResponse
+from worker.http.faults import BadRequest, BadResponse, SpeaksHttp2
 from worker.http.limits import DEFAULT_LIMITS, UNWANTED_BODY_BYTES, HttpLimits
 from worker.http.patience import Patience, Phase, Timers
 from worker.http.pool import Upstream
-from worker.http.reading import next_request
+from worker.http.reading import HTTP2, next_request
 from worker.http.repeats import HELD_BODY_BYTES, PassedOver, answered, failed
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
@@ -90,9 +90,10 @@ class Conversation:
             client, limits=limits, patience=self._patience, is_closing=backend.is_leaving
         )
         self._asked: _Asked | None = None
+        self._is_first = True
 
     async def run(self) -> End:
-        """Until either side has had enough. Raises `Ended` when it was not in order."""
+        """Until either side has had enough. Raises `Ended` when it was not in order, and `SpeaksHttp2`."""
         end: End | None = None
         try:
             while end is None:
@@ -124,6 +125,8 @@ class Conversation:
                 return End.FINISHED
             return await self._serve(request)
         except BadRequest as bad:
+            if self._is_first and self._client.unread.startswith(HTTP2):
+                raise SpeaksHttp2 from None
             return await self._refuse(bad)
 
     async def _next(self) -> RequestHead | None:
@@ -138,6 +141,7 @@ class Conversation:
                     client.unread, limits.head_bytes, limits.fields
                 )
                 if request is not None:
+                    self._is_first = False
                     return request
             if not await self._more():
                 if client.unread.strip(b"\r\n"):

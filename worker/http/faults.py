@@ -1,6 +1,6 @@
 """What is wrong with a message.  ●
 
-Belongs here: the two errors. Never here: what is answered (`answers`).
+Belongs here: the errors. Never here: what is answered (`answers`).
 """
 
 from cluster.errors import LockgateError
@@ -13,6 +13,10 @@ class BadRequest(LockgateError):
         super().__init__(why)
         self.why = why
         self.status = status
+
+
+class SpeaksHttp2(LockgateError):
+    """A caller that began as HTTP/2 begins; nothing of that was taken."""
 
 
 class BadResponse(LockgateError):

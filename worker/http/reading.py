@@ -18,6 +18,8 @@ except ImportError:
     quick = None  # type: ignore[assignment]  # not built here
 
 _END = b"\r\n\r\n"
+#: The first line of a connection of HTTP/2 (RFC 9113 section 3.4), which is no request.
+HTTP2 = b"PRI * HTTP/2.0\r\n"
 
 
 def next_request(

@@ -108,10 +108,11 @@ def parse_request(head: bytes, max_fields: int) -> RequestHead:
     if len(parsed.fields) > max_fields:
         raise BadRequest(f"{len(parsed.fields)} header fields, more than {max_fields}")
     minor = 1 if parser.get_http_version() == "1.1" else 0
-    return _meaning(parser.get_method(), parsed.target, minor, parsed.fields)
+    return meaning(parser.get_method(), parsed.target, minor, parsed.fields)
 
 
-def _meaning(method: bytes, target: bytes, minor: int, fields: list[Field]) -> RequestHead:
+def meaning(method: bytes, target: bytes, minor: int, fields: list[Field]) -> RequestHead:
+    """What these say together, each as its grammar has it already. Raises `BadRequest`."""
     kept: list[Field] = []
     special: dict[bytes, list[bytes]] = {}
     for field in fields:

@@ -79,7 +79,7 @@ HEADS = [
     ("HTTP/1.2", request(b"GET / HTTP/1.2", b"Host: a"), 400),
     ("HTTP/2.0", request(b"GET / HTTP/2.0", b"Host: a"), 400),
     ("HTTP/1.10", request(b"GET / HTTP/1.10", b"Host: a"), 400),
-    ("HTTP/2's preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    ("nearly HTTP/2's preface", b"PRI / HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     ("http in small letters", request(b"GET / http/1.1", b"Host: a"), 400),
     ("two spaces", request(b"GET  / HTTP/1.1", b"Host: a"), 400),
     ("a space behind the version", request(b"GET / HTTP/1.1 ", b"Host: a"), 400),

@@ -1,0 +1,184 @@
+"""One connection of HTTP/2 as a server: the state of it, and what it has to say, sent in order.
+
+All tasks of a connection say what they have to say at once, by plain calls; one task sends it. What is not
+sent yet is bounded: who carries bodies waits for room, and so does who reads, as everything that is read may
+have to be answered.
+
+Belongs here: the library's connection, its settings and windows, and sending. Never here: reading, or what a
+stream is for.
+"""
+
+from collections.abc import Callable
+
+import trio
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import Event
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+from hyperframe.frame import GoAwayFrame
+
+from worker.http.fields import Field
+from worker.http.limits import HttpLimits
+from worker.http.wire import Wire
+from worker.http2.calm import DRIP_BYTES, Calm
+from worker.http2.faults import Broken
+from worker.http2.frames import FRAME_BYTES
+
+#: Requests under way at once on one connection; more are refused, and may be asked again.
+MAX_STREAMS = 100
+#: What may be on its way to us and not be taken yet: of one body, and of all.
+STREAM_WINDOW = 256 * 1024
+CONNECTION_WINDOW = 1024 * 1024
+#: What may wait for being sent before others have to wait.
+_BACKLOG_BYTES = 64 * 1024
+#: What we remember of fields that we have sent; a caller may allow us more, and it would be our memory.
+_TABLE_BYTES = 4096
+_DEFAULT_WINDOW = 65535
+#: A GOAWAY with this last stream says that one is to come (section 6.8).
+_NOT_YET = 2**31 - 1
+
+
+class _Server(H2Connection):
+    """Too many streams are refused one by one, which the library would end the connection for."""
+
+    MAX_CLOSED_STREAMS = 1024
+
+    @property
+    def open_inbound_streams(self) -> int:
+        self._open_streams(1)  # forgets those that are over
+        return 0
+
+
+class Link:
+    """See `worker.http2.stream` for one stream of it."""
+
+    def __init__(self, wire: Wire, limits: HttpLimits, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.calm = Calm(clock())
+        self._wire = wire
+        self._h2 = _server(limits)
+        self._out = bytearray()
+        self._wake = trio.Event()
+        self._room = trio.Event()
+        self._is_ending = self._is_told = False
+        self._flush()
+
+    # What has come.
+
+    def feed(self, data: bytes) -> list[Event]:
+        """What it says. Raises `Broken`."""
+        try:
+            events = self._h2.receive_data(data)
+        except ProtocolError as error:
+            self._is_told = True  # the library says GOAWAY by itself
+            raise Broken(ErrorCodes(error.error_code), str(error)) from None
+        finally:
+            self._flush()
+        if self._h2.encoder.header_table_size > _TABLE_BYTES:
+            self._h2.encoder.header_table_size = _TABLE_BYTES
+        return events
+
+    def took(self, stream: int, size: int) -> None:
+        """Somebody has taken so many bytes of a body: as many more may come."""
+        if size:
+            self._h2.acknowledge_received_data(size, stream)
+            self._flush()
+
+    # What is to be said. The stream has to be open in our direction.
+
+    def fields(self, stream: int, fields: list[Field], *, is_last: bool) -> None:
+        """A head, or trailers."""
+        self._h2.send_headers(stream, fields, end_stream=is_last)
+        self._flush()
+
+    def piece(self, stream: int, data: memoryview, *, is_last: bool) -> int:
+        """As much of a body as there is a window for now; how much that was. Raises `Broken`."""
+        size = len(data)
+        window = self._h2.local_flow_control_window(stream)
+        taken = min(size, window, FRAME_BYTES)
+        if taken <= 0 < size:
+            return 0
+        if taken < size and taken < DRIP_BYTES:
+            self.calm.dripped(self.clock())
+        self._h2.send_data(stream, bytes(data[:taken]), end_stream=is_last and taken == size)
+        self.calm.carried(taken)
+        self._flush()
+        return taken
+
+    def reset(self, stream: int, code: ErrorCodes) -> None:
+        """End a stream that is not over."""
+        self._h2.reset_stream(stream, code)
+        self._flush()
+
+    def ping(self, data: bytes) -> None:
+        self._h2.ping(data)
+        self._flush()
+
+    def go_away(self, code: ErrorCodes = ErrorCodes.NO_ERROR, *, is_last: bool) -> None:
+        """No more streams; with `is_last` none behind the last one that has come. Those that are open go on,
+        which the library's own way would not allow.
+        """
+        if self._is_told:
+            return
+        self._is_told = is_last
+        last = self._h2.highest_inbound_stream_id if is_last else _NOT_YET
+        self._out += GoAwayFrame(0, last_stream_id=last, error_code=code).serialize()
+        self._wake.set()
+
+    def _flush(self) -> None:
+        self._out += self._h2.data_to_send()
+        if self._out:
+            self._wake.set()
+
+    # Sending it.
+
+    async def room(self) -> None:
+        """Wait until there is not too much to be sent before."""
+        while len(self._out) > _BACKLOG_BYTES:
+            await self._room.wait()
+
+    async def send(self) -> None:
+        """Send what there is, until `end`. Raises `ConnectionError`."""
+        while True:
+            if self._out:
+                data, self._out = bytes(self._out), bytearray()
+                self._room.set()
+                self._room = trio.Event()
+                await self._wire.send(data)
+            elif self._is_ending:
+                return
+            else:
+                self._wake = trio.Event()
+                await self._wake.wait()
+
+    def end(self) -> None:
+        """Nothing more will be said."""
+        self._is_ending = True
+        self._wake.set()
+
+
+def _server(limits: HttpLimits) -> H2Connection:
+    config = H2Configuration(
+        client_side=False,
+        header_encoding=None,
+        validate_inbound_headers=False,  # `heads` does, stream by stream
+        normalize_inbound_headers=False,
+        validate_outbound_headers=False,
+        normalize_outbound_headers=False,
+    )
+    made = _Server(config)
+    made.local_settings = Settings(
+        client=False,
+        initial_values={
+            SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            SettingCodes.MAX_HEADER_LIST_SIZE: limits.head_bytes,
+        },
+    )
+    # What is longer than that is answered; twice as long is not even decoded.
+    made.decoder.max_header_list_size = 2 * limits.head_bytes
+    made.initiate_connection()
+    made.increment_flow_control_window(CONNECTION_WINDOW - _DEFAULT_WINDOW)
+    return made

@@ -1,0 +1,232 @@
+"""One request on its stream: judged, sent on, answered; both bodies as they come and no faster than they go.
+
+What HTTP/1.1 ends a connection for costs no more than the stream here: an answer that cannot be finished is a
+reset, and a caller that hangs up in the middle resets, too.
+
+Belongs here: the order of a request's steps, and what each failure is answered with. Never here: frames and
+windows (`stream`, `link`), who may ask for what (`Backend`), or asking (`worker.http.asks`).
+"""
+
+from dataclasses import dataclass
+
+import trio
+from h2.errors import ErrorCodes
+
+from worker.http import answers
+from worker.http.answers import Answer
+from worker.http.asking import Ask, may_repeat
+from worker.http.asks import ask
+from worker.http.backend import Backend, Unserved, Way
+from worker.http.exchange import CutShort, UpstreamLost
+from worker.http.faults import BadRequest, BadResponse
+from worker.http.limits import HttpLimits
+from worker.http.patience import Patience, Phase, Timers
+from worker.http.requests import RequestHead
+from worker.http.responses import ResponseHead
+from worker.http2 import grpc, heads
+from worker.http2.faults import Malformed
+from worker.http2.stream import Gone, Stream
+
+_CONTINUE = [(b":status", b"100")]
+#: Counted for a request whose answer nobody waited for; nginx has it from nobody, and everybody from nginx.
+_GONE = 499
+
+
+@dataclass(slots=True)
+class _Fault:
+    """What the caller did wrong in its body, while somebody waits for the answer."""
+
+    error: BadRequest | Malformed | None = None
+
+
+class Serving:
+    """One request. `run` returns when the stream is over."""
+
+    def __init__(
+        self, stream: Stream, backend: Backend, timers: Timers, limits: HttpLimits
+    ) -> None:
+        self._stream = stream
+        self._backend = backend
+        self._limits = limits
+        self._patience = Patience(timers)
+        self._started = timers.clock()
+        self._clock = timers.clock
+        self._is_counted = False
+        self._is_grpc = grpc.is_grpc(stream.asked)
+
+    async def run(self) -> None:
+        """To the end of the stream, whoever it is ended by. Raises `Broken`."""
+        stream = self._stream
+        try:
+            with stream.scope:
+                await self._in_time()
+        except Gone:
+            pass
+        finally:
+            self._patience.stop()
+            self._over(_GONE)
+            if stream.scope.cancelled_caught:
+                stream.reset(ErrorCodes.CANCEL)
+            stream.leave()
+
+    async def _in_time(self) -> None:
+        scope = self._patience.scope
+        with scope:
+            await self._serve()
+        if scope.cancelled_caught:
+            with trio.move_on_after(self._limits.stall_seconds):
+                await self._too_late()
+
+    async def _serve(self) -> None:
+        stream, limits = self._stream, self._limits
+        try:
+            request = heads.request_of(
+                stream.asked,
+                is_whole=stream.is_whole,
+                max_bytes=limits.head_bytes,
+                max_fields=limits.fields,
+            )
+            judged = self._backend.judge(request)
+            if isinstance(judged, Answer):
+                await self._say(judged)
+            else:
+                await self._forward(judged, request)
+        except BadRequest as bad:
+            await self._refuse(bad)
+        except Malformed:
+            self._broken_off(400, ErrorCodes.PROTOCOL_ERROR)
+
+    async def _forward(self, way: Way, request: RequestHead) -> None:
+        try:
+            await self._ask(way, request)
+        except Unserved as unserved:
+            await self._say(unserved.answer)
+        except UpstreamLost:
+            await self._say(answers.UPSTREAM_LOST)
+        except BadResponse:
+            await self._say(answers.UPSTREAM_NOT_HTTP)
+        except CutShort:
+            self._broken_off(502, ErrorCodes.INTERNAL_ERROR)
+
+    async def _ask(self, way: Way, request: RequestHead) -> None:
+        """Ask an upstream; a second time if the first had hung up before it was asked."""
+        self._patience.wait(Phase.UPLOAD, self._limits.stall_seconds)
+        asked = await ask(way, request)
+        if request.expects_continue and not self._stream.is_whole:
+            self._stream.head(_CONTINUE, is_interim=True)
+        try:
+            return await self._exchange(way, request, asked)
+        except UpstreamLost as lost:
+            if request.has_body or not may_repeat(lost, request):
+                raise
+        await self._exchange(way, request, await ask(way, request, afresh=True))
+
+    async def _exchange(self, way: Way, request: RequestHead, asked: Ask) -> None:
+        is_over = False
+        try:
+            if request.has_body:
+                await self._both_ways(way, request, asked)
+            else:
+                self._patience.wait(Phase.ANSWER, way.timeout_seconds)
+                await self._answer(way, asked)
+            is_over = True
+        finally:
+            asked.give_back(reusable=is_over)
+
+    async def _both_ways(self, way: Way, request: RequestHead, asked: Ask) -> None:
+        fault = _Fault()
+        failed: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._upload, way, asked, fault, nursery.cancel_scope)
+            try:
+                await self._answer(way, asked)
+            except Exception as error:
+                failed = error
+            nursery.cancel_scope.cancel()
+        if fault.error is not None:
+            raise fault.error
+        if failed is not None:
+            raise failed
+
+    async def _upload(
+        self, way: Way, asked: Ask, fault: _Fault, exchange: trio.CancelScope
+    ) -> None:
+        """The body. If the caller is to blame for its end, so for that of the exchange."""
+        stream, patience = self._stream, self._patience
+        while content := await stream.piece():
+            patience.wait(patience.phase, self._limits.stall_seconds)
+            await asked.send(content)
+            stream.took()
+        try:
+            await asked.end(heads.trailers_of(stream.trailers))
+        except Malformed as error:
+            fault.error = error
+            exchange.cancel()
+            return
+        if patience.phase is Phase.UPLOAD:
+            patience.wait(Phase.ANSWER, way.timeout_seconds)
+
+    async def _answer(self, way: Way, asked: Ask) -> None:
+        stream, patience = self._stream, self._patience
+        response = way.amend(await self._head(asked))
+        patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
+        fields = heads.response_fields(response)
+        stream.head(fields, is_last=not response.has_body)
+        if response.has_body:
+            while content := await asked.read():
+                patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
+                await stream.send(content)
+            stream.end(asked.trailers)
+        self._over(response.status)
+
+    async def _head(self, asked: Ask) -> ResponseHead:
+        """The final answer's head; those before it are passed on, but for the 100, which is ours to say."""
+        while True:
+            response = await asked.head()
+            if not response.is_interim:
+                return response
+            if response.status == 101:
+                raise BadResponse("an upgrade that nobody asked for")
+            if response.status != 100:
+                self._stream.head(heads.response_fields(response), is_interim=True)
+
+    def _over(self, status: int) -> None:
+        """Account for the request, once."""
+        if not self._is_counted:
+            self._is_counted = True
+            self._backend.answered(status, self._clock() - self._started)
+
+    async def _say(self, answer: Answer) -> None:
+        """Answer by ourselves."""
+        stream = self._stream
+        self._over(answer.status)
+        self._patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
+        if self._is_grpc:
+            stream.head(grpc.fields(answer), is_last=True)
+            return
+        is_head = (b":method", b"HEAD") in stream.asked
+        body = b"" if is_head else answer.text.encode()
+        stream.head(heads.answer_fields(answer), is_last=not body)
+        if body:
+            await stream.send(body, is_last=True)
+
+    async def _refuse(self, bad: BadRequest) -> None:
+        if self._stream.has_answered:
+            self._broken_off(bad.status, ErrorCodes.PROTOCOL_ERROR)
+        else:
+            await self._say(answers.bad_request(bad.status, bad.why))
+
+    def _broken_off(self, status: int, code: ErrorCodes) -> None:
+        """End without an answer, or in the middle of one: a reset says that it is not whole."""
+        self._over(status)
+        self._stream.reset(code)
+
+    async def _too_late(self) -> None:
+        """The time was up: for what, the phase says."""
+        match self._patience.phase:
+            case Phase.UPLOAD:
+                await self._refuse(BadRequest("it took too long to come", 408))
+            case Phase.ANSWER:
+                await self._say(answers.TIMED_OUT)
+            case _:
+                self._broken_off(502, ErrorCodes.CANCEL)

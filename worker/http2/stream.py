@@ -1,0 +1,164 @@
+"""One stream: what has come of its request, and the saying of its answer.
+
+A piece of a body is given back to the caller's window when somebody has taken it, and not before. So what may
+wait here is what the window is wide.
+
+Belongs here: one stream's two directions. Never here: whose request it is, or its answer (`serving`).
+"""
+
+from collections.abc import Iterable
+
+import trio
+from h2.errors import ErrorCodes
+
+from worker.http.fields import Field, Fields
+from worker.http2.link import Link
+
+
+class Gone(Exception):
+    """The stream is over: nobody waits for its answer any more."""
+
+
+class Stream:
+    """A request of a caller, from the moment its fields are there."""
+
+    __slots__ = (
+        "_changed",
+        "_lent",
+        "_link",
+        "_pieces",
+        "_unread",
+        "asked",
+        "has_answered",
+        "is_answered",
+        "is_over",
+        "is_whole",
+        "number",
+        "scope",
+        "trailers",
+    )
+
+    def __init__(self, link: Link, number: int, fields: Iterable[Field], *, is_whole: bool) -> None:
+        self.number = number
+        #: The fields it began with.
+        self.asked = fields
+        #: Whether all of the request is here.
+        self.is_whole = is_whole
+        #: As they came; whole when the request is.
+        self.trailers: Iterable[Field] = ()
+        #: Whether the head of an answer was sent.
+        self.has_answered = False
+        #: Whether all of an answer was.
+        self.is_answered = False
+        #: Whether neither side has to say anything more.
+        self.is_over = False
+        #: Whoever serves it; cancelled when the stream is over before its time.
+        self.scope = trio.CancelScope()
+        self._link = link
+        self._pieces: list[bytes] = []
+        self._unread = 0  # octets of these, padding and all
+        self._lent = 0  # of those that somebody has, and did not use yet
+        self._changed: trio.Event | None = None
+
+    # What the reader of the connection tells.
+
+    def arrived(self, data: bytes, octets: int) -> None:
+        """A piece of the body, which took so many octets of the window."""
+        self._unread += octets
+        if data:
+            self._pieces.append(data)
+            self._link.calm.carried(len(data))
+        self.wake()
+
+    def ended(self, trailers: Iterable[Field] = ()) -> None:
+        """The request is whole."""
+        if not self.is_whole:
+            self.trailers = trailers or self.trailers
+            self.is_whole = True
+            self.wake()
+
+    def broken_off(self) -> None:
+        """The stream is over before its time."""
+        self.is_over = True
+        self.scope.cancel()
+
+    def wake(self) -> None:
+        """Whoever waits for something of this stream may look again."""
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    # What whoever serves it asks for.
+
+    async def piece(self) -> bytes:
+        """What there is of the body that was not taken before; `b""` at its end."""
+        while not self._pieces:
+            if self.is_whole:
+                return b""
+            await self._change()
+        pieces, self._pieces = self._pieces, []
+        self._lent, self._unread = self._lent + self._unread, 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def took(self) -> None:
+        """All that `piece` gave is used: as much may come again."""
+        size, self._lent = self._lent, 0
+        self._link.took(self.number, size)
+
+    def head(self, fields: list[Field], *, is_last: bool = False, is_interim: bool = False) -> None:
+        """The head of an answer. Raises `Gone`."""
+        self._say(fields, is_last=is_last)
+        self.has_answered = self.has_answered or not is_interim
+
+    async def send(self, content: bytes, *, is_last: bool = False) -> None:
+        """A piece of the answer's body, as the caller takes it. Raises `Gone`, `Broken`."""
+        left = memoryview(content)
+        while left or is_last:
+            await self._link.room()
+            if self.is_over:
+                raise Gone
+            taken = self._link.piece(self.number, left, is_last=is_last)
+            if taken == len(left):
+                self.is_answered = is_last
+                return
+            left = left[taken:]
+            if not taken:
+                await self._change()
+
+    def end(self, trailers: Fields = ()) -> None:
+        """The answer is over. Raises `Gone`."""
+        if trailers:
+            self._say(list(trailers), is_last=True)
+        elif self.is_over:
+            raise Gone
+        else:
+            self._link.piece(self.number, memoryview(b""), is_last=True)
+            self.is_answered = True
+
+    def reset(self, code: ErrorCodes) -> None:
+        """End it, whatever it was about; nothing if it is over."""
+        if not self.is_over:
+            self.is_over = True
+            self._link.reset(self.number, code)
+
+    def leave(self) -> None:
+        """Nobody serves it any more: what nobody took is given back to the connection's window, and who is
+        still sending a body is told to stop (RFC 9113 section 8.1).
+        """
+        size = self._unread + self._lent
+        self._unread = self._lent = 0
+        self._pieces.clear()
+        if not self.is_whole:
+            self.reset(ErrorCodes.NO_ERROR)
+        self.is_over = True
+        self._link.took(self.number, size)
+
+    def _say(self, fields: list[Field], *, is_last: bool) -> None:
+        if self.is_over:
+            raise Gone
+        self._link.fields(self.number, fields, is_last=is_last)
+        self.is_answered = is_last
+
+    async def _change(self) -> None:
+        self._changed = self._changed or trio.Event()
+        await self._changed.wait()
