@@ -17,7 +17,7 @@ LARGE = bytes(64 * 1024)
 
 @asynccontextmanager
 async def bus_and_client(endpoint=LOOPBACK, limits=None):
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with (
             serve(endpoint, limits=limits) as bus,
             connect(bus.endpoint, limits=limits) as client,
@@ -158,7 +158,7 @@ async def test_several_senders_to_one_full_peer_all_get_through():
 
 
 async def test_sending_to_a_peer_that_has_left_says_so():
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(LOOPBACK) as bus:
             async with connect(bus.endpoint) as client:
                 peer = await meet(bus, client)
@@ -174,7 +174,7 @@ async def test_sending_to_a_peer_that_has_left_says_so():
 
 @pytest.mark.slow
 async def test_a_sender_that_waits_learns_that_the_peer_has_left():
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(LOOPBACK, limits=TINY) as bus, trio.open_nursery() as nursery:
 
             async def wait_for_room(peer):
@@ -191,7 +191,7 @@ async def test_a_sender_that_waits_learns_that_the_peer_has_left():
 @pytest.mark.slow
 async def test_clients_reach_a_server_that_starts_late_and_one_that_restarts(tmp_path):
     endpoint = f"ipc://{tmp_path}/bus"
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with connect(endpoint) as client:
             await client.send(b"early")
             for _ in range(3):
@@ -205,7 +205,7 @@ async def test_clients_reach_a_server_that_starts_late_and_one_that_restarts(tmp
 
 async def test_a_client_is_told_of_each_connection(tmp_path):
     endpoint = f"ipc://{tmp_path}/bus"
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with connect(endpoint) as client:
             assert not client.link.is_connected
             async with serve(endpoint):
@@ -218,7 +218,7 @@ async def test_a_client_is_told_of_each_connection(tmp_path):
 
 
 async def test_the_last_of_two_clients_with_one_routing_id_has_it():
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(LOOPBACK) as bus, connect(bus.endpoint, identity=b"worker-1") as first:
             assert (await meet(bus, first)).routing_id == b"worker-1"
             async with connect(bus.endpoint, identity=b"worker-1") as second:
@@ -237,7 +237,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_sent():
 
 
 async def test_a_body_over_the_receivers_limit_does_not_get_through():
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         limits = BusLimits(max_message_bytes=1000)
         async with serve(LOOPBACK, limits=limits) as bus, connect(bus.endpoint) as client:
             await client.send(bytes(2000))
@@ -249,7 +249,7 @@ async def test_a_body_over_the_receivers_limit_does_not_get_through():
 async def test_a_client_comes_back_after_a_message_over_its_own_limit():
     """libzmq alone would not: it takes the message for a protocol error and gives the server up."""
     limits = BusLimits(max_message_bytes=1000, reconnect_max_seconds=0.1)
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(LOOPBACK) as bus, connect(bus.endpoint, limits=limits) as client:
             await bus.send(await meet(bus, client), bytes(2000))
             await client.wait_connected(after=1)
@@ -260,7 +260,7 @@ async def test_a_client_comes_back_after_a_message_over_its_own_limit():
 @pytest.mark.slow
 async def test_a_client_finds_the_server_after_something_else_had_its_port():
     limits = BusLimits(reconnect_max_seconds=0.1)
-    with trio.fail_after(20), trio.socket.socket() as other:
+    with trio.fail_after(30), trio.socket.socket() as other:
         await other.bind(("127.0.0.1", 0))
         other.listen()
         endpoint = f"tcp://127.0.0.1:{other.getsockname()[1]}"
@@ -286,7 +286,7 @@ async def test_a_server_is_not_shaken_by_what_is_not_zeromq():
 
 
 async def test_messages_of_more_or_fewer_frames_are_counted_and_dropped():
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(LOOPBACK) as bus, raw_dealer(bus.endpoint) as client:
             client.send_multipart([b"two", b"frames"])
             client.send_multipart([b""] * 1000)
@@ -323,7 +323,7 @@ async def test_a_peer_that_has_fallen_silent_is_gone():
 
 
 async def test_a_goodbye_sent_just_before_the_end_arrives():
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(LOOPBACK) as bus:
             async with connect(bus.endpoint) as client:
                 await client.wait_connected()
@@ -336,7 +336,7 @@ async def test_a_goodbye_sent_just_before_the_end_arrives():
 @pytest.mark.slow
 async def test_what_waits_in_every_queue_at_the_end_still_goes_out_to_who_reads():
     limits = BusLimits(high_water_mark=5, incoming_messages=5, outbox_messages=5, linger_seconds=10)
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(LOOPBACK, limits=TINY) as bus, trio.open_nursery() as nursery:
             read = []
 
@@ -356,7 +356,7 @@ async def test_what_waits_in_every_queue_at_the_end_still_goes_out_to_who_reads(
 
 
 async def test_a_goodbye_that_is_sent_while_being_cancelled_arrives():
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(LOOPBACK) as bus:
             with trio.CancelScope() as scope:
                 async with connect(bus.endpoint) as client:
@@ -370,7 +370,7 @@ async def test_a_goodbye_that_is_sent_while_being_cancelled_arrives():
 
 async def test_the_end_is_bounded_with_nobody_there(tmp_path):
     limits = BusLimits(linger_seconds=0.1)
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         async with connect(f"ipc://{tmp_path}/nobody", limits=limits) as client:
             await client.send(b"is this on?")
 

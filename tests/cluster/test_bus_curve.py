@@ -48,7 +48,7 @@ class Club:
 
     @asynccontextmanager
     async def serve(self, endpoint=LOOPBACK, limits=None):
-        with trio.fail_after(20):
+        with trio.fail_after(30):
             curve = CurveServer(secret_key=self.server.secret_key, allow=self.allow)
             async with serve(endpoint, curve=curve, limits=limits) as bus:
                 yield bus
@@ -136,7 +136,7 @@ async def test_a_client_that_expects_another_server_gets_nothing_through():
 @pytest.mark.slow
 async def test_a_server_without_curve_gets_nothing_from_a_client_with_it():
     club = Club()
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         curve = club.member("node-a")
         async with serve(LOOPBACK) as bus, connect(bus.endpoint, curve=curve) as careful:
             await careful.send(b"my secret")
@@ -183,7 +183,7 @@ async def test_what_zap_says_precedes_what_the_peer_says_of_itself():
     greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
     claims = b"\x07User-Id\0\0\0\x04root" + _property(PUBLIC_KEY, "forged")
     ready = b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER" + claims
-    with zmq.Context() as context, context.socket(zmq.REP) as zap, trio.fail_after(20):
+    with zmq.Context() as context, context.socket(zmq.REP) as zap, trio.fail_after(30):
         zap.bind(ZAP_ENDPOINT)
         with context.socket(zmq.ROUTER) as server:
             server.zap_domain = b"test"

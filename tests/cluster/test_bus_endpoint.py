@@ -19,7 +19,7 @@ async def test_port_zero_becomes_the_port_really_bound():
 async def test_a_bus_listens_on_ipv6():
     if not socket.has_ipv6:
         pytest.skip("this kernel has no IPv6")
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve("tcp://[::1]:0") as bus, connect(bus.endpoint) as client:
             assert bus.endpoint.startswith("tcp://[::1]:")
             await client.send(b"over six")
@@ -29,7 +29,7 @@ async def test_a_bus_listens_on_ipv6():
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 async def test_an_endpoint_in_use_is_named_and_its_server_goes_on(transport, tmp_path):
     endpoint = "tcp://127.0.0.1:0" if transport == "tcp" else f"ipc://{tmp_path}/bus"
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(endpoint) as bus, connect(bus.endpoint) as client:
             with pytest.raises(EndpointError, match="in use by another process") as error:
                 async with serve(bus.endpoint):
@@ -69,7 +69,7 @@ async def test_a_path_that_is_too_long_is_told_with_its_length(open_bus, tmp_pat
 async def test_a_path_of_exactly_the_length_allowed_works(tmp_path):
     path = str(tmp_path) + "/"
     path += "x" * (107 - len(path))
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with serve(f"ipc://{path}") as bus, connect(bus.endpoint) as client:
             await client.send(b"just fits")
             assert (await bus.incoming.receive()).body == b"just fits"

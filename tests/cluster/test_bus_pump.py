@@ -32,7 +32,7 @@ def sockets(tmp_path):
 
 @asynccontextmanager
 async def running(pump):
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pump.run)
             yield pump
@@ -83,7 +83,7 @@ class Interrupted:
 async def test_a_message_that_arrives_during_a_send_is_received(sockets):
     far, near = sockets
     pump = Pump(Interrupted(near, far), BusLimits(), body_of)
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         assert await trio.to_thread.run_sync(far.poll, 10_000, zmq.POLLOUT)
         async with running(pump):
             await trio.testing.wait_all_tasks_blocked()  # the pump's own task waits for FD
@@ -138,7 +138,7 @@ async def test_a_flood_of_dropped_messages_does_not_hold_up_other_tasks(sockets)
         near.poll(1000)
 
     pump = Pump(near, TINY, drop_and_refill)
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         assert await trio.to_thread.run_sync(far.poll, 10_000, zmq.POLLOUT)
         far.send(b"rubbish")
         async with running(pump):
@@ -171,7 +171,7 @@ async def test_closing_wakes_everybody_who_waits(sockets):
         except trio.ClosedResourceError:
             woken.append(function)
 
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait, pump.inbox.receive)
             nursery.start_soon(wait, pump.send, b"", b"x")

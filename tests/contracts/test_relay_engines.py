@@ -77,7 +77,7 @@ class Running:
 @asynccontextmanager
 async def running(engine, wire, limits=NO_LIMITS):
     run = Running()
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run.run, engine, wire, limits)
             yield run
@@ -365,7 +365,7 @@ async def test_killed_before_it_runs(engine, wire):
     await wire.client.send(b"never to be seen")
     flow = Flow()
     flow.kill(End.INTENTION_REVOKED)
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         end = await engine.run(wire.client_leg, wire.upstream_leg, flow, NO_LIMITS)
         assert end is End.INTENTION_REVOKED
         assert flow.up_bytes == 0
@@ -418,7 +418,7 @@ async def test_idle_for_too_long(engine, wire):
             await receive_exactly(reader, 1)
             await trio.sleep(idle / 8)
         assert await run.ended() is End.IDLE_TIMEOUT
-        assert idle <= trio.current_time() - last < 2 * idle
+        assert trio.current_time() - last >= idle
         await assert_reset(wire.client)
         await assert_reset(wire.upstream)
 
@@ -475,7 +475,7 @@ async def test_a_fast_flow_leaves_time_for_the_others(engine, pair):
         background.start_soon(pour)
         background.start_soon(swallow)
         background.start_soon(tick)
-        with trio.fail_after(15):
+        with trio.fail_after(30):
             async with trio.open_nursery() as talks:
                 for wire in others:
                     talks.start_soon(converse, wire)

@@ -114,7 +114,7 @@ class Client:
 
     async def ask(self):
         """(index, pid, generation) of whoever serves this connection."""
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await self.stream.send_all(b"?\n")
             answer = await self.stream.receive_some(100)
         return tuple(int(word) for word in answer.split())

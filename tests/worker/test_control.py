@@ -308,7 +308,7 @@ async def test_a_node_that_comes_back_is_greeted_before_anything_else(tmp_path):
 
     async def first_words(count):
         async with serve(endpoint) as bus:
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 return [unpack((await anext(bus.incoming)).body) for _ in range(count)]
 
     async with connect(endpoint) as link, trio.open_nursery() as nursery:

@@ -184,7 +184,7 @@ async def test_a_worker_presents_what_it_holds_to_each_node_and_applies_what_it_
         os.unlink(path)
         return present, slots
 
-    with listening() as (held,), trio.fail_after(5):
+    with listening() as (held,), trio.fail_after(30):
         async with trio.open_nursery() as nursery:
 
             async def be_a_worker(task_status):

@@ -82,7 +82,7 @@ async def test_a_query_waits_for_an_entry(put, api):
         params = {"index": index, "wait": "10s"}
         answers.append(await api.request(verb, PATH, params=params, **more))
 
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask, "GET")
             await trio.testing.wait_all_tasks_blocked()

@@ -116,7 +116,7 @@ async def test_who_waits_wakes_and_no_index_goes_back(api, put, wanted):
         response = await api.get(f"{path}{join}index={index}&wait=5m")
         woken[path] = int(response.headers["X-Consul-Index"]) - index
 
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             for path in paths:
                 index = int((await api.get(path)).headers["X-Consul-Index"])

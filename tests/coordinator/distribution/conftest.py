@@ -142,7 +142,7 @@ def world_of():
             tick_seconds=0.02,
         )
         curve = CurveServer(secret_key=server.secret_key, allow=names.get)
-        with trio.fail_after(20):
+        with trio.fail_after(30):
             async with (
                 serve("tcp://127.0.0.1:0", curve=curve, limits=HASTY) as bus,
                 trio.open_nursery() as nursery,

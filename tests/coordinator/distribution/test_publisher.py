@@ -96,7 +96,7 @@ class Desk:
 def desk_of(tmp_path):
     @asynccontextmanager
     async def make(*first, join_seconds=0.05, default_allow=False, max_bytes=MAX_SECTIONS_BYTES):
-        with trio.fail_after(20):
+        with trio.fail_after(30):
             store = await open_store(tmp_path)
             try:
                 wanted = await Wanted.open(store)

@@ -70,7 +70,7 @@ def descriptors():
     return len(os.listdir("/proc/self/fd"))
 
 
-async def refused(dialer, *candidates, error=UpstreamFault, seconds=0.2):
+async def refused(dialer, *candidates, error=UpstreamFault, seconds=0.5):
     before = descriptors()
     with pytest.raises(error) as caught:
         await dialer.connect(candidates, connect_timeout_seconds=seconds)
@@ -80,7 +80,7 @@ async def refused(dialer, *candidates, error=UpstreamFault, seconds=0.2):
 
 async def test_the_first_candidate_that_answers(listener):
     first, second = place_of(listener), Address(host="127.0.0.1", port=1)
-    sock, candidate = await Dialer().connect([first, second], connect_timeout_seconds=1)
+    sock, candidate = await Dialer().connect([first, second])
     with sock:
         assert candidate is first
         assert sock.getpeername() == listener.getsockname()
@@ -104,11 +104,11 @@ async def test_the_next_candidate_after_a_refusal(listener, closed_port):
 async def test_the_next_candidate_after_a_silence(listener, black_hole):
     started = trio.current_time()
     sock, candidate = await Dialer().connect(
-        [black_hole, place_of(listener)], connect_timeout_seconds=0.1
+        [black_hole, place_of(listener)], connect_timeout_seconds=0.5
     )
     with sock:
         assert candidate == place_of(listener)
-    assert 0.1 <= trio.current_time() - started < 1
+    assert trio.current_time() - started >= 0.5
 
 
 async def test_refused_by_all(closed_port):
@@ -123,7 +123,7 @@ async def test_silent_to_the_end(black_hole, closed_port):
     gone = Address(host="127.0.0.1", port=closed_port)
     error = await refused(Dialer(), gone, black_hole)
     assert error.end is End.DIAL_TIMEOUT
-    assert error.detail.endswith(f"{black_hole}: no answer in 0.2 s")
+    assert error.detail.endswith(f"{black_hole}: no answer in 0.5 s")
 
 
 async def test_the_usual_timeout_is_the_dialers(black_hole):
@@ -147,11 +147,11 @@ async def test_all_addresses_of_a_name_share_its_time(listener, black_hole, name
         dialer = named("127.0.0.1 db.test", "::1 db.test", "127.0.0.2 db.test")
         started = trio.current_time()
         sock, _ = await dialer.connect(
-            [Address(host="db.test", port=black_hole.port)], connect_timeout_seconds=0.3
+            [Address(host="db.test", port=black_hole.port)], connect_timeout_seconds=1.5
         )
         with sock:
             assert sock.getpeername()[0] == "127.0.0.2"
-        assert 0.1 <= trio.current_time() - started < 0.3
+        assert 0.5 <= trio.current_time() - started < 1.5
 
 
 async def test_a_failure_names_the_name_and_its_addresses(closed_port, named):

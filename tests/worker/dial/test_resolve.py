@@ -1,5 +1,6 @@
 """The resolver against a real dnsmasq, and against servers that misbehave at will."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ SHORT = ResolveLimits(
     stale_patience_seconds=0.1,
     other_family_seconds=0.1,
 )
+#: So long that a test which waits for them has failed.
+LONG = {"server_seconds": 30.0, "query_seconds": 30.0}
 
 
 def resolver(server, tmp_path, **options):
@@ -69,7 +72,7 @@ async def test_a_name_that_appears_is_seen_soon(dnsmasq, tmp_path):
     with pytest.raises(Unresolvable):
         await found.resolve("late.test")
     dnsmasq.set("192.0.2.3 late.test")
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         while True:
             try:
                 assert await found.resolve("late.test") == ("192.0.2.3",)
@@ -80,31 +83,33 @@ async def test_a_name_that_appears_is_seen_soon(dnsmasq, tmp_path):
 
 async def test_an_old_answer_outlives_a_server_that_died_but_not_for_ever(dnsmasq, tmp_path):
     dnsmasq.set("192.0.2.1 db.test")
-    found = resolver(dnsmasq, tmp_path, limits=SHORT)
+    limits = dataclasses.replace(SHORT, stale_seconds=2.0)
+    found = resolver(dnsmasq, tmp_path, limits=limits)
     assert await found.resolve("db.test") == ("192.0.2.1",)
     dnsmasq.stop()
     started = trio.current_time()
-    await trio.sleep(0.1)
+    await trio.sleep(limits.ttl_max_seconds * 2)
     assert await found.resolve("db.test") == ("192.0.2.1",)
-    await trio.sleep_until(started + 0.25)
+    await trio.sleep(limits.retry_seconds * 2)
     assert await found.resolve("db.test") == ("192.0.2.1",)
-    await trio.sleep_until(started + SHORT.stale_seconds + 0.2)
+    await trio.sleep_until(started + limits.stale_seconds + 0.2)
     with pytest.raises(Unresolvable):
         await found.resolve("db.test")
 
 
 async def test_nobody_waits_long_for_dns_while_an_old_answer_is_there(scripted, tmp_path):
     server = await scripted(lambda name, kind: ["192.0.2.1"] if kind == "A" else [])
-    found = resolver(server, tmp_path, limits=SHORT)
+    limits = dataclasses.replace(SHORT, **LONG, stale_seconds=60.0, retry_seconds=60.0)
+    found = resolver(server, tmp_path, limits=limits)
     assert await found.resolve("db.test") == ("192.0.2.1",)
     server.reply = lambda name, kind: None
     await trio.sleep(0.06)
     started = trio.current_time()
     assert await found.resolve("db.test") == ("192.0.2.1",)
-    assert 0.09 < trio.current_time() - started < 0.25
-    started = trio.current_time()
+    assert 0.09 < trio.current_time() - started < limits.query_seconds
+    asked = len(server.questions)
     assert await found.resolve("db.test") == ("192.0.2.1",)  # and for a while nobody asks again
-    assert trio.current_time() - started < 0.05
+    assert len(server.questions) == asked
 
 
 async def test_silence_is_an_error_in_time(scripted, tmp_path):
@@ -112,7 +117,7 @@ async def test_silence_is_an_error_in_time(scripted, tmp_path):
     started = trio.current_time()
     with pytest.raises(Unresolvable, match=r"no answer from DNS in 0\.3 s"):
         await resolver(server, tmp_path, limits=SHORT).resolve("db.test")
-    assert trio.current_time() - started < 1
+    assert trio.current_time() - started < 30
 
 
 @pytest.mark.parametrize("code", [dns.rcode.SERVFAIL, dns.rcode.REFUSED])
@@ -137,9 +142,10 @@ async def test_a_name_without_an_address(scripted, tmp_path):
 async def test_one_family_does_not_wait_long_for_the_other(scripted, tmp_path):
     server = await scripted(lambda name, kind: ["192.0.2.1"] if kind == "A" else None)
     started = trio.current_time()
-    found = resolver(server, tmp_path, limits=SHORT)
+    limits = dataclasses.replace(SHORT, **LONG)
+    found = resolver(server, tmp_path, limits=limits)
     assert await found.resolve("db.test") == ("192.0.2.1",)
-    assert trio.current_time() - started < 0.25
+    assert trio.current_time() - started < limits.query_seconds
 
 
 async def test_tasks_that_ask_at_once_share_one_query(scripted, tmp_path):
@@ -162,7 +168,7 @@ async def test_who_asked_first_may_be_cancelled(scripted, tmp_path):
         with scope:
             got.append(await found.resolve("db.test"))
 
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as asking:
             asking.start_soon(ask, first)
             await server.wait_asked(2)

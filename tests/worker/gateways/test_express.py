@@ -179,7 +179,7 @@ async def test_while_it_dials_it_says_so_and_can_be_ended(site, hello_bytes):
         stream = await trio.open_tcp_stream("127.0.0.1", site.mgw)
         site.streams.append(stream)
         await stream.send_all(hello_bytes(sni("api")))
-        await eventually(lambda: len(site.node.world.live) == 1)
+        await eventually(lambda: tuple(site.node.world.live))  # its place is counted before
         (entry,) = site.node.world.live
         assert entry.describe(0)["state"] == "dial"
         assert entry.end(End.CLOSED_BY_OPERATOR)
@@ -278,7 +278,7 @@ async def test_draining_is_over_when_the_last_connection_is(site, hello_bytes):
     stream = await site.mesh_call(hello_bytes(sni("api")))
     draining = trio.Event()
     draining.set()
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         async with trio.open_nursery() as serving:
             serving.start_soon(connection.outlast, site.node.world.live, draining)
             await stream.aclose()
@@ -374,7 +374,7 @@ async def test_a_route_that_was_withdrawn_is_not_used_any_more(site, hello_bytes
         late = await trio.open_tcp_stream("127.0.0.1", site.mgw)
         site.streams.append(late)
         await late.send_all(hello_bytes(sni("api")))
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             assert (await late.receive_some())[:1] == b"\x15"  # an alert
         assert upstream.accepted == came
         back = snapshot(site.pki.bundle, [mesh], mesh=[Linked("api", upstream.endpoint)])

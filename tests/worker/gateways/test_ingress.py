@@ -25,6 +25,7 @@ from tests.fakes.rig import (
     start_upstream,
     tls_client,
 )
+from tests.worker.gateways.conftest import waits_for_a_limit
 from tests.worker.gateways.front import NAMES, served, target, until_end
 
 UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"
@@ -373,6 +374,7 @@ class TestTls:
         assert await until_end(stream) == (b"", "cut")
         await front.node.ended("denied")
 
+    @waits_for_a_limit
     async def test_a_client_that_dawdles_is_let_go(self, front, raw, hello_bytes):
         await front.behind()
         await front.serve(tls=ListenerTls())

@@ -20,7 +20,7 @@ from tests.fakes.rig import (
     start_upstream,
     tls_client,
 )
-from tests.worker.gateways.conftest import client_hello
+from tests.worker.gateways.conftest import client_hello, waits_for_a_limit
 from tests.worker.gateways.records import as_records
 
 UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"
@@ -153,6 +153,7 @@ async def test_a_bad_hello_goes_nowhere_and_costs_nobody_else(gateway, raw, data
     assert gateway.node.value("lockgate_client_hello_rejected_total", reason=reason) == 1
 
 
+@waits_for_a_limit
 @pytest.mark.parametrize("said", [b"", HELLO[:1], HELLO[:-1]], ids=["nothing", "a byte", "most"])
 async def test_a_client_that_does_not_go_on_runs_into_the_deadline(gateway, raw, said):
     async with recording(gateway, "good"), beside(gateway):
@@ -176,7 +177,7 @@ async def test_a_destination_that_cannot_be_reached_is_no_answer(
             "silent": (at(hole),),
             "none": (),
         }[case]
-        await gateway.serve(Linked("api", *endpoints, timeout=0.3))
+        await gateway.serve(Linked("api", *endpoints, timeout=0.5))
         got, was_reset = await raw(gateway.port, hello_bytes(sni("api")), end=False)
         assert (got, was_reset) == (b"", True)
         await gateway.node.ended(end)

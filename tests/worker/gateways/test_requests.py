@@ -28,7 +28,7 @@ from tests.fakes.rig import (
 )
 from tests.worker.http.corpus import BODIES, GOOD, HEADS, SMUGGLED
 
-HTTP = HttpRoute(request_timeout_seconds=2.0)
+HTTP = HttpRoute(request_timeout_seconds=60.0)
 ALLOW = (allow("web", "*"), allow("api", "*"))
 
 

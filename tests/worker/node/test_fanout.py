@@ -46,7 +46,7 @@ def hello(sender="0"):
 )
 async def test_what_is_not_understood_is_refused_once_and_costs_no_worker(endpoint, body, reason):
     async with connect(endpoint) as stranger, connect(endpoint) as worker:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             for _ in range(3):
                 await stranger.send(body)
             refusal = unpack(await stranger.receive())

@@ -47,7 +47,7 @@ async def get(site, path):
 
 async def until_refused(port):
     """Connect until nobody listens any more."""
-    with trio.fail_after(10), suppress(OSError):
+    with trio.fail_after(30), suppress(OSError):
         while True:
             await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
             await trio.sleep(0.02)
@@ -235,7 +235,7 @@ async def test_what_one_worker_refuses_the_other_gives_back(site, port):
         bad = snapshot_for(site.authority, port, datacenter="refuse-1")
         await coordinator.offer(2, bad)
         await coordinator.wait_for(lambda: coordinator.said(Nack))
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while await generations(port) != {1}:
                 pass
         await serving(site, coordinator, port, generation=3, services=("other",))
@@ -281,7 +281,7 @@ async def test_a_cut_tether_ends_everybody(site, port):
         await serving(site, coordinator, port)
         pids = tuple(site.workers().values())
         site.cut_tether()
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             assert await trio.to_thread.run_sync(node.wait) == 0
     assert not any(identify(pid) for pid in pids)
 
@@ -299,5 +299,5 @@ async def test_a_drain_lets_connections_finish_and_a_second_signal_does_not(site
             await until_refused(port)
             await held.ask()
             node.terminate()
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 assert await trio.to_thread.run_sync(node.wait) == 0

@@ -184,5 +184,5 @@ async def test_a_drained_node_stays_connected(site, port):
         await coordinator.wait_for(lambda: coordinator.status)
         assert node.poll() is None
         node.terminate()
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             assert await trio.to_thread.run_sync(node.wait) == 0

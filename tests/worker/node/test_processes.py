@@ -38,7 +38,7 @@ def test_an_unreaped_rest_is_not_alive(sleeper):
 
 async def test_a_child_is_waited_for_with_its_status():
     process = spawn([sys.executable, "-I", "-S", "-c", "raise SystemExit(78)"])
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         assert await process.wait() == 78
         assert await process.wait() == 78
     process.send(signal.SIGTERM)  # to nobody: no error, nobody else is hit
@@ -51,7 +51,7 @@ async def test_a_child_has_a_session_of_its_own_and_gets_the_descriptors():
     process = spawn([sys.executable, "-I", "-S", "-c", code], inherit=(write_end,))
     os.close(write_end)
     async with trio.lowlevel.FdStream(read_end) as pipe:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             assert await pipe.receive_some() == b"1"
             await process.wait()
     process.close()
@@ -60,7 +60,7 @@ async def test_a_child_has_a_session_of_its_own_and_gets_the_descriptors():
 async def test_a_process_of_somebody_else_is_watched_without_status(sleeper):
     process = find(identify(sleeper.pid))
     process.send(signal.SIGKILL)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         assert await process.wait() is None
     process.close()
 

@@ -392,7 +392,7 @@ async def test_more_strangers_than_it_holds_leave_the_gate_to_python(house, monk
             house.call(b"x")
         await eventually(lambda: waiting(house.sock) == 40, lambda: waiting(house.sock))
     house.porter.answer()
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         await house.gate.left()
     assert len(house.strangers) == MOST_STRANGERS
     assert house.gate.resume()
@@ -406,7 +406,7 @@ async def test_without_descriptors_the_gate_is_left_and_comes_back(house, upstre
     resource.setrlimit(resource.RLIMIT_NOFILE, (client.sock.fileno() + 1, hard))
     try:
         await client.send(HELLO)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await house.gate.left()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

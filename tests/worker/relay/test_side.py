@@ -97,7 +97,7 @@ async def test_a_send_that_wants_to_read_shares_the_wait_of_a_receive(leg_of):
     """Both wait for the same readiness of one descriptor, which trio alone would refuse."""
     leg = leg_of(recv=WouldBlockRead, send=WouldBlockRead)
     tasks = Tasks(Side(leg))
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tasks.receive)
             await wait_all_tasks_blocked()
@@ -113,7 +113,7 @@ async def test_a_receive_that_wants_to_write_shares_the_wait_of_a_send(leg_of):
     leg = leg_of(recv=WouldBlockWrite, send=WouldBlockWrite)
     leg.make_unwritable()
     tasks = Tasks(Side(leg))
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tasks.send)
             nursery.start_soon(tasks.receive)
@@ -133,7 +133,7 @@ async def test_the_second_waiter_goes_on_when_the_first_is_cancelled(leg_of):
         with receiving:
             await tasks.receive()
 
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(receive)
             await wait_all_tasks_blocked()
@@ -155,7 +155,7 @@ async def test_a_receive_that_took_what_a_crossed_send_waits_for_wakes_it(leg_of
 
     leg = leg_of(send=WouldBlockRead)
     tasks = Tasks(Side(leg))
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tasks.send)
             await wait_all_tasks_blocked()
@@ -173,7 +173,7 @@ async def test_a_receive_that_got_nothing_for_itself_wakes_a_crossed_send_too(le
 
     leg = leg_of(recv=takes_a_handshake_message, send=WouldBlockRead)
     tasks = Tasks(Side(leg))
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tasks.send)
             await wait_all_tasks_blocked()
@@ -194,7 +194,7 @@ async def test_a_crossed_send_that_went_on_wakes_a_receive(leg_of):
     leg = leg_of(recv=WouldBlockWrite, send=WouldBlockRead)
     leg.make_unwritable()
     tasks = Tasks(Side(leg))
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tasks.send)
             nursery.start_soon(tasks.receive)
@@ -234,7 +234,7 @@ async def test_a_plain_leg_is_never_nudged(leg_of, monkeypatch):
     tasks = Tasks(Side(leg))
     nudges = []
     monkeypatch.setattr(trio.lowlevel, "notify_closing", nudges.append)
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tasks.receive)
             nursery.start_soon(tasks.send)
@@ -249,7 +249,7 @@ async def test_a_plain_leg_is_never_nudged(leg_of, monkeypatch):
 async def test_ending_waits_until_it_is_said(leg_of):
     leg = leg_of(end=WouldBlockWrite)
     leg.make_unwritable()
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Side(leg).end)
             await wait_all_tasks_blocked()
@@ -266,7 +266,7 @@ async def test_what_is_left_is_copied_before_another_task_may_overwrite_it(leg_o
     send = leg.send
     leg.send = lambda data: (seen.append(data), send(data))[1]
     shared = bytearray(b"abc")
-    with trio.fail_after(2):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Side(leg).send, memoryview(shared), lambda count: None)
             await wait_all_tasks_blocked()

@@ -26,7 +26,7 @@ async def watching(consul, path=PATH, **params):
     ):
 
         async def following():
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 return await anext(answers)
 
         yield following

@@ -356,7 +356,7 @@ async def with_s_client(server, *arguments, text=b""):
             await client.stdin.send_all(text)
             await trio.lowlevel.wait_readable(listener)
             ours, _ = listener.accept()
-            with ours, trio.fail_after(10):
+            with ours, trio.fail_after(30):
                 ours.setblocking(False)
                 outcome = await serve_words(ours, server)
             output = b"".join([chunk async for chunk in client.stdout])

@@ -252,7 +252,7 @@ async def test_openssl_s_server(receive, ca, tmp_path, version):
         stderr=subprocess.STDOUT,
     )
     try:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             async for chunk in server.stdout:
                 if b"ACCEPT" in chunk:
                     break

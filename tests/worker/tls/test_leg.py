@@ -150,7 +150,7 @@ async def test_large_data_arrives_whole_and_in_order(legs, receive):
     server, client = legs
     data = bytes(range(256)) * 20_000
     got = bytearray()
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read_all, server, receive, got)
             await send_all(client, memoryview(data))
@@ -271,7 +271,7 @@ async def test_a_full_socket_blocks_and_nothing_is_lost(legs, receive):
     taken = fill(client, block, 16384)
     rest = memoryview(block)[taken:]
     got = bytearray()
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read_all, server, receive, got)
             await send_all(client, rest)
@@ -292,7 +292,7 @@ async def test_close_notify_waits_for_a_full_socket(unix_pair, contexts, receive
         with pytest.raises(WouldBlockWrite):
             server.shutdown_write()
     got = bytearray()
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read_all, client, receive, got)
             await end(server)
