@@ -99,16 +99,16 @@ def make_access(wanted, *, default_allow=False, clock=lambda: NOW, **options):
     )
 
 
-async def make_services(*, default_allow=False):
+async def make_services(*, default_allow=False, clock=lambda: NOW):
     """Everything an endpoint needs, with nothing registered and nothing written."""
-    wanted = await Wanted.open(MemoryStore(), lambda: NOW)
+    wanted = await Wanted.open(MemoryStore(), clock)
     authority = await Authority.open(
-        wanted, datacenter="dc1", config={}, now=lambda: NOW, chance=random.Random(1)
+        wanted, datacenter="dc1", config={}, now=clock, chance=random.Random(1)
     )
     return Services(
         wanted=wanted,
         authority=authority,
-        leaves=AgentLeaves(wanted, authority, now=lambda: NOW, chance=random.Random(3)),
+        leaves=AgentLeaves(wanted, authority, now=clock, chance=random.Random(3)),
         fleet=ScriptedFleet(),
         history=ScriptedHistory(),
         metrics=Metrics(version="0.1.0"),
@@ -116,7 +116,7 @@ async def make_services(*, default_allow=False):
         node_name="c1",
         default_allow=default_allow,
         version="0.1.0",
-        clock=lambda: NOW,
+        clock=clock,
         address="10.0.0.5:7400",
         chance=random.Random(2),
     )

@@ -110,13 +110,15 @@ class Sidecar:
             announce(self.world.engine, self._why_not_native)
             around.start_soon(self.world.timers.attend)
             async with trio.open_nursery() as serving:
-                with trio.CancelScope() as accepting:
-                    around.start_soon(_watch_signals, accepting, serving.cancel_scope)
-                    around.start_soon(self._follow)
-                    around.start_soon(sweep, self.world)
-                    await self._accept(listeners, serving)
-                for sock, _ in listeners:
-                    sock.close()
+                try:
+                    with trio.CancelScope() as accepting:
+                        around.start_soon(_watch_signals, accepting, serving.cancel_scope)
+                        around.start_soon(self._follow)
+                        around.start_soon(sweep, self.world)
+                        await self._accept(listeners, serving)
+                finally:
+                    for sock, _ in listeners:
+                        sock.close()
                 serving.cancel_scope.deadline = trio.current_time() + GRACE_SECONDS
                 self.world.live.leave()
                 await self._leave()

@@ -121,6 +121,7 @@ def _intention(found: Mapping[str, Any]) -> Intention:
         destination=ServiceName(name=found["DestinationName"]),
         action=Action(found.get("Action") or Action.DENY),
         permissions=tuple(found.get("Permissions") or ()),
+        description=found.get("Description") or "",
         expires_at=parse_moment(found["ExpiresAt"]) if found.get("ExpiresAt") else NEVER,
     )
     return with_token(rule, found.get("JWT"))
