@@ -8,7 +8,7 @@ Source: Consul, "Catalog" HTTP API; connect view: `/v1/health/connect/:service`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from cluster.catalog import Health, Instance, Kind, worst
@@ -28,6 +28,7 @@ CONSUL = "consul"
 PLAINTEXT = "lockgate-plaintext"
 
 _Healths = Mapping[tuple[str, str], list[Health]]
+_Listed = dict[str, tuple[Instance, ...]]
 
 
 def instances(state: State) -> tuple[Instance, ...]:
@@ -52,7 +53,7 @@ def _instances(
 ) -> tuple[Instance, ...]:
     healths = _healths(checks)
     in_order = sorted(services, key=lambda record: record.key)
-    found = (_instance(record.key, record.value, nodes, healths) for record in in_order)
+    found = (_instance(record, nodes, healths) for record in in_order)
     return tuple(instance for instance in found if instance is not None)
 
 
@@ -60,27 +61,40 @@ def _healths(checks: Iterable[Record]) -> _Healths:
     """Statuses by (node, service id); those of the node itself have an empty id."""
     healths: defaultdict[tuple[str, str], list[Health]] = defaultdict(list)
     for record in checks:
-        key = record.key
-        node = key.partition("/")[0]
-        status = _HEALTH.get(record.value.get("Status", ""), Health.CRITICAL)
-        healths[node, record.value.get("ServiceID", "")].append(status)
+        healths[place_of(record)].append(health_of(record))
     return healths
 
 
-def _instance(
-    key: str, value: Mapping[str, Any], nodes: Mapping[str, Any], healths: _Healths
+def place_of(check: Record) -> tuple[str, str]:
+    """Node and id of the instance that a check is of; the id is empty if it is of the node."""
+    return check.key.partition("/")[0], check.value.get("ServiceID", "")
+
+
+def health_of(check: Record) -> Health:
+    return _HEALTH.get(check.value.get("Status", ""), Health.CRITICAL)
+
+
+def _instance(record: Record, nodes: Mapping[str, Any], healths: _Healths) -> Instance | None:
+    node, _, identity = record.key.partition("/")
+    statuses = (*healths.get((node, ""), ()), *healths.get((node, identity), ()))
+    return instance_of(record, nodes.get(node, {}), statuses)
+
+
+def instance_of(
+    record: Record, node: Mapping[str, Any], statuses: Collection[Health]
 ) -> Instance | None:
-    node, _, identity = key.partition("/")
+    """The instance of a service's record, the value of its node, and its checks; None of an unknown kind."""
+    key, value = record.key, record.value
     kind = _KINDS.get(value.get("Kind", ""))
     if kind is None:
         return None
     weights = value.get("Weights") or {}
-    statuses = (*healths.get((node, ""), ()), *healths.get((node, identity), ()))
+    name, _, identity = key.partition("/")
     return Instance(
-        node=node,
+        node=name,
         id=identity,
         service=ServiceName(name=value["Service"]),
-        node_address=nodes.get(node, {}).get("Address", ""),
+        node_address=node.get("Address", ""),
         kind=kind,
         address=value.get("Address", ""),
         port=value.get("Port", 0),
@@ -132,22 +146,44 @@ class Catalog:
     """Instances by what they are to the mesh. Gateways and natives by service, proxies by destination."""
 
     def __init__(self, found: Iterable[Instance]) -> None:
-        self._outside: defaultdict[str, list[Instance]] = defaultdict(list)
-        self._inside: defaultdict[str, list[Instance]] = defaultdict(list)
-        self._gateways: defaultdict[str, list[Instance]] = defaultdict(list)
-        for instance in found:
-            self._add(instance)
+        self._outside: _Listed = {}
+        self._inside: _Listed = {}
+        self._gateways: _Listed = {}
+        self._put((), found)
 
-    def _add(self, instance: Instance) -> None:
-        match instance.kind:
-            case Kind.TYPICAL if instance.native:
-                self._inside[instance.service.name].append(instance)
-            case Kind.TYPICAL:
-                self._outside[instance.service.name].append(instance)
-            case Kind.CONNECT_PROXY if instance.proxied_service:
-                self._inside[instance.proxied_service].append(instance)
-            case Kind.TERMINATING_GATEWAY:
-                self._gateways[instance.service.name].append(instance)
+    def after(self, gone: Iterable[Instance], come: Iterable[Instance]) -> "Catalog":
+        """One without these and with those. What is the same of both is shared; this one stays as it is."""
+        made = Catalog(())
+        made._outside, made._inside = dict(self._outside), dict(self._inside)
+        made._gateways = dict(self._gateways)
+        made._put(gone, come)
+        return made
+
+    def _put(self, gone: Iterable[Instance], come: Iterable[Instance]) -> None:
+        changed: dict[tuple[str, str], dict[str, Instance]] = {}
+        for instance in gone:
+            if place := _place(instance):
+                self._present(place, changed).pop(_key(instance), None)
+        for instance in come:
+            if place := _place(instance):
+                self._present(place, changed)[_key(instance)] = instance
+        for (kind, name), present in changed.items():
+            listed = self._listed(kind)
+            if present:
+                listed[name] = tuple(present[key] for key in sorted(present))
+            else:
+                listed.pop(name, None)
+
+    def _present(
+        self, place: tuple[str, str], changed: dict[tuple[str, str], dict[str, Instance]]
+    ) -> dict[str, Instance]:
+        if place not in changed:
+            kind, name = place
+            changed[place] = {_key(one): one for one in self._listed(kind).get(name, ())}
+        return changed[place]
+
+    def _listed(self, kind: str) -> "_Listed":
+        return {"outside": self._outside, "inside": self._inside}.get(kind, self._gateways)
 
     @property
     def linkable(self) -> tuple[str, ...]:
@@ -156,7 +192,7 @@ class Catalog:
 
     def plain(self, service: str) -> tuple[Instance, ...]:
         """Instances of typical kind that are not connect-native: what a terminating gateway dials."""
-        return tuple(self._outside.get(service, ()))
+        return self._outside.get(service, ())
 
     def plaintext(self, service: str) -> tuple[Instance, ...]:
         """Those of them that ingress gateways may dial as they are: their registrations say so."""
@@ -164,8 +200,9 @@ class Catalog:
 
     def connect(self, service: str, gateways: Iterable[str] = ()) -> tuple[Instance, ...]:
         """What a caller in the mesh dials to reach `service`, which is linked to these gateways."""
-        linked = (instance for name in gateways for instance in self._gateways.get(name, ()))
-        return (*self._inside.get(service, ()), *linked)
+        inside = self._inside.get(service, ())
+        linked = tuple(one for name in gateways for one in self._gateways.get(name, ()))
+        return (*inside, *linked) if linked else inside
 
     def in_mesh(self, linked: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
         """Services with at least one instance that `connect` gives."""
@@ -173,3 +210,20 @@ class Catalog:
             service for service, gateways in linked.items() if self.connect(service, gateways)
         }
         return tuple(sorted(reached | self._inside.keys()))
+
+
+def _key(instance: Instance) -> str:
+    """As the records of services are ordered."""
+    return f"{instance.node}/{instance.id}"
+
+
+def _place(instance: Instance) -> tuple[str, str] | None:
+    """As what the instance is listed, and by which name."""
+    match instance.kind:
+        case Kind.TYPICAL:
+            return ("inside" if instance.native else "outside"), instance.service.name
+        case Kind.CONNECT_PROXY if instance.proxied_service:
+            return "inside", instance.proxied_service
+        case Kind.TERMINATING_GATEWAY:
+            return "gateways", instance.service.name
+    return None

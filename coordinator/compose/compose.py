@@ -14,17 +14,17 @@ from cluster.errors import Problem, SnapshotRejected
 from cluster.ingress import IngressGateway
 from cluster.intentions import next_expiry
 from cluster.routes import Listener
-from cluster.snapshot import EndpointSet, Policy, Snapshot, Trust, problems
+from cluster.snapshot import EndpointSet, Policy, Snapshot, Trust, in_shards, problems
 from coordinator.store.state import State
-from coordinator.store.tables import ENTRIES
+from coordinator.store.tables import ENTRIES, SERVICES
 
-from .catalog import TABLES as CATALOG_TABLES
-from .catalog import Catalog, instances
+from .catalog import Catalog
 from .ingress import ingress
+from .kept import KeptCatalog, KeptRoutes
 from .linking import gateway_services, gateways_by_service
 from .listeners import listeners
 from .policy import KIND as _INTENTION_KIND
-from .policy import Policies, policy
+from .policy import Policies
 from .routes import Routes, routes
 
 _INTENTIONS = f"{_INTENTION_KIND}/"
@@ -45,24 +45,30 @@ def compose(state: State, *, default_allow: bool, trust: Trust, now: float = 0.0
 
     Raises `SnapshotRejected` with every problem when the result is not whole, which is a bug in here.
     """
-    rules = policy(state, default_allow=default_allow, now=now)
-    return _composed(_served(state, Catalog(instances(state)), trust), rules, trust)
+    return Composer(default_allow=default_allow, clock=lambda: now)(state, trust)
 
 
 class Composer:
-    """`compose` again and again: catalog, routes and rules are each made again only when they changed."""
+    """`compose` again and again: of catalog, routes and rules only what changed is made again."""
 
     def __init__(self, *, default_allow: bool, clock: Callable[[], float]) -> None:
         """`clock` tells seconds since 1970."""
         self._clock = clock
         self._policies = Policies(default_allow=default_allow)
-        self._catalog: tuple[object, Catalog] | None = None
+        self._catalog = KeptCatalog()
+        self._routes = KeptRoutes()
         self._made: tuple[object, _Served] | None = None
         self._rules: tuple[int, float, Policy] | None = None
+        self._last: Snapshot | None = None
 
     def __call__(self, state: State, trust: Trust) -> Composed:
         """As `compose`. The states are those of one store, later ones after earlier ones."""
-        return _composed(self._served(state, trust), self._policy(state), trust)
+        served = self._served(state, trust)
+        snapshot = in_shards(_snapshot(served, self._policy(state), trust), self._last)
+        if found := problems(snapshot, self._last):
+            raise SnapshotRejected(found)
+        self._last = snapshot
+        return Composed(snapshot=snapshot, problems=served.problems)
 
     def _policy(self, state: State) -> Policy:
         index, now = state.table_index(ENTRIES), self._clock()
@@ -72,12 +78,10 @@ class Composer:
         return self._rules[2]
 
     def _served(self, state: State, trust: Trust) -> "_Served":
-        indexes = tuple(state.table_index(table) for table in CATALOG_TABLES)
-        if self._catalog is None or self._catalog[0] != indexes:
-            self._catalog = (indexes, Catalog(instances(state)))
-        seen = (indexes, _age_of_others(state), trust)
+        catalog = self._catalog.of(state)
+        seen = (catalog, state.table_index(SERVICES), _age_of_others(state), trust)
         if self._made is None or self._made[0] != seen:
-            self._made = (seen, _served(state, self._catalog[1], trust))
+            self._made = (seen, _served(state, catalog, trust, self._routes))
         return self._made[1]
 
 
@@ -102,9 +106,9 @@ def _age_of_others(state: State) -> tuple[int, int]:
     return len(others), max(others, default=0)
 
 
-def _served(state: State, catalog: Catalog, trust: Trust) -> _Served:
+def _served(state: State, catalog: Catalog, trust: Trust, kept: KeptRoutes) -> _Served:
     links = gateway_services(state, catalog)
-    found = routes(state, catalog, links, trust)
+    found = routes(state, catalog, links, trust, kept)
     front = ingress(state, catalog, gateways_by_service(links), found.endpoints, trust)
     listening, unheard = listeners(state, front.gateways)
     return _Served(
@@ -116,8 +120,8 @@ def _served(state: State, catalog: Catalog, trust: Trust) -> _Served:
     )
 
 
-def _composed(served: _Served, rules: Policy, trust: Trust) -> Composed:
-    snapshot = Snapshot(
+def _snapshot(served: _Served, rules: Policy, trust: Trust) -> Snapshot:
+    return Snapshot(
         trust=trust,
         listeners=served.listeners,
         terminating=served.routes.terminating,
@@ -126,6 +130,3 @@ def _composed(served: _Served, rules: Policy, trust: Trust) -> Composed:
         endpoints=served.endpoints,
         policy=rules,
     )
-    if found := problems(snapshot):
-        raise SnapshotRejected(found)
-    return Composed(snapshot=snapshot, problems=served.problems)

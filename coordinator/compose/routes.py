@@ -9,6 +9,7 @@ Source: Consul, "Terminating gateways" and "Mesh gateways", routing by SNI.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -23,6 +24,7 @@ from coordinator.store.tables import ENTRIES
 
 from .catalog import Catalog
 from .http_routes import HTTP, http_route
+from .kept import KeptRoutes
 from .linking import KIND, Link, gateways_by_service
 
 _PROXY_DEFAULTS = "proxy-defaults/global"
@@ -38,11 +40,20 @@ class Routes:
     problems: tuple[Problem, ...] = ()
 
 
-def routes(state: State, catalog: Catalog, links: tuple[Link, ...], trust: Trust) -> Routes:
+def routes(
+    state: State,
+    catalog: Catalog,
+    links: tuple[Link, ...],
+    trust: Trust,
+    kept: KeptRoutes | None = None,
+) -> Routes:
     """All routes that these links and instances amount to. `links` are in order.
 
-    Services whose names differ by case alone would have one SNI; the first by name has it.
+    Services whose names differ by case alone would have one SNI; the first by name has it. What is the same
+    as in the round before is taken from `kept`.
     """
+    kept = kept or KeptRoutes()
+    kept.begin(trust)
     gateways_of = gateways_by_service(links)
     in_mesh, mesh_problems = _with_own_sni(catalog.in_mesh(gateways_of))
     mesh = {name: catalog.connect(name, gateways_of.get(name, ())) for name in in_mesh}
@@ -50,8 +61,8 @@ def routes(state: State, catalog: Catalog, links: tuple[Link, ...], trust: Trust
     plain = {name: catalog.plain(name) for name in linked}
     return Routes(
         terminating=_terminating(state, plain, links, trust),
-        mesh=tuple(sorted(_mesh(mesh, trust), key=lambda route: route.server_name)),
-        endpoints=_sets(("connect", mesh), ("service", plain)),
+        mesh=tuple(sorted(_mesh(mesh, trust, kept), key=lambda route: route.server_name)),
+        endpoints=_sets(kept, ("connect", mesh), ("service", plain)),
         problems=tuple(dict.fromkeys((*mesh_problems, *link_problems))),
     )
 
@@ -96,13 +107,16 @@ def _route(state: State, link: Link, trust: Trust) -> TerminatingRoute:
     )
 
 
-def _mesh(services: Iterable[str], trust: Trust) -> Iterator[MeshRoute]:
-    for name in services:
-        yield MeshRoute(
-            server_name=_server_name(name, trust),
-            service=ServiceName(name=name),
-            endpoints=f"connect:{name}",
-        )
+def _mesh(services: Iterable[str], trust: Trust, kept: KeptRoutes) -> Iterator[MeshRoute]:
+    return (kept.route(name, partial(_mesh_route, name, trust)) for name in services)
+
+
+def _mesh_route(service: str, trust: Trust) -> MeshRoute:
+    return MeshRoute(
+        server_name=_server_name(service, trust),
+        service=ServiceName(name=service),
+        endpoints=f"connect:{service}",
+    )
 
 
 def _server_name(service: str, trust: Trust) -> str:
@@ -117,10 +131,12 @@ def _protocol(state: State, service: str) -> str:
     return resolved_protocol(own.value if own else None, every.value if every else None)
 
 
-def _sets(*groups: tuple[str, Mapping[str, Iterable[Instance]]]) -> tuple[EndpointSet, ...]:
+def _sets(
+    kept: KeptRoutes, *groups: tuple[str, Mapping[str, tuple[Instance, ...]]]
+) -> tuple[EndpointSet, ...]:
     """`prefix:service` for each service of each group. Every name is made once, so all are different."""
     made = (
-        endpoint_set(f"{prefix}:{service}", found)
+        kept.endpoints(f"{prefix}:{service}", found, endpoint_set)
         for prefix, by_service in groups
         for service, found in by_service.items()
     )
