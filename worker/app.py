@@ -81,6 +81,7 @@ class Worker:
                 serving.start_soon(connection.outlast, self.world.live, closed)
                 around.start_soon(self.world.handshakes.attend)
                 around.start_soon(self.world.timers.attend)
+                around.start_soon(self.world.channels.attend)
                 around.start_soon(control.run, bus)
                 around.start_soon(self._follow_descriptors, listeners, control)
                 around.start_soon(sweep, self.world)

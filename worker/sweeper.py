@@ -25,6 +25,7 @@ async def sweep(world: World) -> None:
         while world.live.take_in():
             await trio.lowlevel.checkpoint()
         world.pools.sweep()
+        world.channels.sweep()
         for entry in world.live:
             entry.count_bytes()
         for entry in expired(world.live, world.wall_clock()):

@@ -8,6 +8,8 @@ from .entries import GLOBAL, PROXY_DEFAULTS, SERVICE_DEFAULTS, Body, Entries
 
 TCP = "tcp"
 HTTP_LIKE = frozenset({"http", "http2", "grpc"})
+#: Of these, the ones whose instances are spoken to in HTTP/2.
+HTTP2_LIKE = frozenset({"http2", "grpc"})
 
 
 def service_protocol(entries: Entries, service: str) -> str:

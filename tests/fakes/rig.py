@@ -116,9 +116,10 @@ def deny(source, destination):
 class Linked:
     """A linked service of the terminating gateway, and where its instances are."""
 
-    def __init__(self, name, *endpoints, tls=None, timeout=2.0, http=None):
+    def __init__(self, name, *endpoints, tls=None, timeout=2.0, http=None, protocol="http"):
         self.name = name
         self.http = http
+        self.protocol = "tcp" if http is None else protocol
         self.endpoints = endpoints
         self.tls = tls
         self.timeout = timeout
@@ -130,7 +131,7 @@ class Linked:
             datacenter="dc1",
             server_names=(sni(self.name),),
             endpoints=self.name,
-            protocol="tcp" if self.http is None else "http",
+            protocol=self.protocol,
             http=self.http,
             tls=self.tls,
             connect_timeout_seconds=self.timeout,
@@ -320,6 +321,7 @@ async def rig(limits=None, dialer=None, engine=None, gates=True):
             await nursery.start(world.engine.attend)
             nursery.start_soon(world.handshakes.attend)
             nursery.start_soon(world.timers.attend)
+            nursery.start_soon(world.channels.attend)
 
             def door(gateway):
                 entrance = entrance_of(gateway, express=world.launcher is not None)

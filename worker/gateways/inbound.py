@@ -17,6 +17,7 @@ from worker.dial import Dialer
 from worker.gateways.handshakes import Handshakes
 from worker.http.patience import Timers
 from worker.http.pool import Pools
+from worker.http2.upstream.channels import Channels
 from worker.live import Entry, Live, Strand
 from worker.net.sockets import notice_dead_peers
 from worker.recent import Recent
@@ -50,6 +51,7 @@ class World:
     relay_limits: RelayLimits = field(init=False)
     #: Connections to upstreams that speak HTTP, and how long may be waited for what in it.
     pools: Pools = field(init=False)
+    channels: Channels = field(init=False)
     timers: Timers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +65,7 @@ class World:
         own(self, "flush", flush)
         own(self, "porter", porter)
         own(self, "pools", Pools(self.clock))
+        own(self, "channels", Channels(self.clock, self.pools))
         own(self, "timers", Timers(self.clock))
         own(self, "handshakes", Handshakes(limits.handshake_timeout_seconds, self.clock, flush))
         own(

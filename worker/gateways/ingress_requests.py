@@ -30,6 +30,7 @@ from worker.gateways.requests import counting, request_id_of
 from worker.gateways.strands import converse
 from worker.http import answers
 from worker.http.answers import Answer
+from worker.http.asking import Place
 from worker.http.fields import FORWARDED, Fields
 from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
@@ -245,7 +246,7 @@ class _Way:
         self._retries_made += 1
         return pause_seconds(self._retries_made - 1, visitor.inbound.world.chance)
 
-    async def connect(self, *, afresh: bool) -> Upstream:
+    async def connect(self, *, afresh: bool) -> Upstream | Place:
         return await self._upstreams.connect(self._found.up, self._affinity.key, afresh=afresh)
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:

@@ -8,6 +8,7 @@ Belongs here: from targets in order to a connection. Never here: which targets, 
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from cluster.authorize import Permit
 from cluster.balance import Picker
@@ -20,8 +21,10 @@ from worker.dial import Address
 from worker.gateways import steps
 from worker.gateways.inbound import Inbound
 from worker.gateways.joining import join
+from worker.gateways.multiplexed import place
 from worker.gateways.requests import FAILED, counting
 from worker.http import answers
+from worker.http.asking import Place
 from worker.http.backend import Unserved
 from worker.http.pool import Key, Upstream
 from worker.http.wire import Wire
@@ -49,7 +52,7 @@ class Upstreams:
         if self._last is not None:
             self._tried.add(self._last)
 
-    async def connect(self, up: Up, key: int | None, *, afresh: bool) -> Upstream:
+    async def connect(self, up: Up, key: int | None, *, afresh: bool) -> Upstream | Place:
         """To the first target, or its stand-ins where it cannot be reached. Raises `Unserved`."""
         fault = answers.NO_HEALTHY_UPSTREAM
         for target, picker in up:
@@ -71,7 +74,12 @@ class Upstreams:
             return found
         return picker.pick(chance, key=key)
 
-    async def _reach(self, target: IngressTarget, endpoint: Endpoint, *, afresh: bool) -> Upstream:
+    async def _reach(
+        self, target: IngressTarget, endpoint: Endpoint, *, afresh: bool
+    ) -> Upstream | Place:
+        http = self._route.http
+        if http is not None and http.http2:
+            return await self._place(target, endpoint, afresh=afresh)
         inbound = self._inbound
         pools = inbound.world.pools
         made_with = self._made_with(target, endpoint)
@@ -81,6 +89,20 @@ class Upstreams:
         inbound.entry.service = target.service
         upstream.moved = counting(inbound, UP)
         return upstream
+
+    async def _place(self, target: IngressTarget, first: Endpoint, *, afresh: bool) -> Place:
+        inbound = self._inbound
+        found = await place(
+            inbound,
+            first,
+            lambda one: (self._key(target, one), self._made_with(target, one)),
+            partial(self._leg, target, first),
+            afresh=afresh,
+            count=counting(inbound, UP),
+        )
+        self._last = inbound.entry.endpoint = found.endpoint
+        inbound.entry.service = target.service
+        return found
 
     async def _dial(self, target: IngressTarget, first: Endpoint) -> Upstream:
         """`first`, then others of the same target; no request has been sent to any."""

@@ -8,6 +8,7 @@ Never here: HTTP itself (`worker.http`).
 """
 
 from collections.abc import Callable, Hashable
+from functools import partial
 
 from cluster.authorize import Denied, Permit, authorize
 from cluster.errors import Refused, UpstreamFault
@@ -22,9 +23,11 @@ from worker.dial import Address
 from worker.dial.literal import is_address
 from worker.gateways import steps, tokens
 from worker.gateways.inbound import Inbound
+from worker.gateways.multiplexed import place
 from worker.gateways.strands import converse
 from worker.http import answers
 from worker.http.answers import Answer
+from worker.http.asking import Place
 from worker.http.backend import Unserved
 from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
@@ -266,12 +269,14 @@ class _Way:
     def again(self, outcome: Outcome) -> float | None:
         return None
 
-    async def connect(self, *, afresh: bool) -> Upstream:
+    async def connect(self, *, afresh: bool) -> Upstream | Place:
         inbound, target = self._caller.inbound, self._target
         endpoint = target.ways.draw(inbound.world.chance)
         if endpoint is None:
             raise Unserved(answers.NO_HEALTHY_UPSTREAM)
         try:
+            if self._http.http2:
+                return await self._place(endpoint, afresh=afresh)
             found = None if afresh else self._pooled(endpoint)
             upstream = found or await self._dial(endpoint)
         except (UpstreamFault, Refused) as error:
@@ -279,6 +284,23 @@ class _Way:
         inbound.entry.endpoint = upstream.endpoint
         upstream.moved = self._caller.count_up
         return upstream
+
+    async def _place(self, first: Endpoint, *, afresh: bool) -> Place:
+        inbound = self._caller.inbound
+        found = await place(
+            inbound,
+            first,
+            self._kept,
+            partial(self._leg, first),
+            afresh=afresh,
+            count=self._caller.count_up,
+        )
+        inbound.entry.endpoint = found.endpoint
+        return found
+
+    def _kept(self, endpoint: Endpoint) -> tuple[Key, object]:
+        origination = self._target.origination
+        return _key(endpoint, origination), origination.context() if origination else None
 
     def _pooled(self, endpoint: Endpoint) -> Upstream | None:
         origination = self._target.origination

@@ -9,7 +9,8 @@ from http import HTTPStatus
 
 from worker.http.fields import Field
 
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+#: The words for a status.
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _LOST = "upstream connect error or disconnect/reset before headers. reset reason: "
 
 
@@ -29,7 +30,7 @@ class Answer:
         """The bytes; without a body for HEAD."""
         body = self.text.encode()
         lines = [
-            b"HTTP/1.1 %d %b\r\n" % (self.status, _REASONS.get(self.status, b"")),
+            b"HTTP/1.1 %d %b\r\n" % (self.status, REASONS.get(self.status, b"")),
             b"content-type: text/plain\r\n" if body else b"",
             b"content-length: %d\r\n" % len(body),
             *[b"%b: %b\r\n" % field for field in self.fields],
@@ -73,4 +74,4 @@ GONE = Answer(status=503, text="no healthy upstream", closes=True)
 
 def bad_request(status: int, why: str) -> Answer:
     """For what cannot be understood: nothing behind it can be either."""
-    return Answer(status=status, text=f"{_REASONS[status].decode()}: {why}", closes=True)
+    return Answer(status=status, text=f"{REASONS[status].decode()}: {why}", closes=True)

@@ -11,6 +11,7 @@ from cluster.http.retries import Outcome
 from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.http.answers import Answer
+from worker.http.asking import Place
 from worker.http.heads import Outgoing
 from worker.http.pool import Upstream
 from worker.http.requests import RequestHead
@@ -42,8 +43,10 @@ class Way(Protocol):
         """The answer's head as the caller gets it."""
         ...
 
-    async def connect(self, *, afresh: bool) -> Upstream:
-        """A connection to an upstream; with `afresh` none that was used before. Raises `Unserved`."""
+    async def connect(self, *, afresh: bool) -> Upstream | Place:
+        """A connection to an upstream, or a place on one; with `afresh` on none that was used before. Raises
+        `Unserved`.
+        """
         ...
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:

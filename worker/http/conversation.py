@@ -17,7 +17,8 @@ from cluster.errors import ClientFault, UpstreamFault
 from cluster.reasons import End
 from worker.http import answers
 from worker.http.answers import Answer
-from worker.http.asking import IDEMPOTENT
+from worker.http.asking import IDEMPOTENT, Place, may_repeat
+from worker.http.asks import ask_on
 from worker.http.backend import Backend, Unserved, Way
 from worker.http.bodies import Body, body_of
 from worker.http.exchange import (
@@ -26,10 +27,12 @@ from worker.http.exchange import (
     Exchange,
     Outcome,
     UpstreamLost,
+    opened,
     opening,
 )
 from worker.http.faults import BadRequest, BadResponse, SpeaksHttp2
 from worker.http.limits import DEFAULT_LIMITS, UNWANTED_BODY_BYTES, HttpLimits
+from worker.http.passing import Passing
 from worker.http.patience import Patience, Phase, Timers
 from worker.http.pool import Upstream
 from worker.http.reading import HTTP2, next_request
@@ -70,6 +73,14 @@ def _passing_over(way: Way) -> Amend:
         return amended
 
     return amend
+
+
+def _may_repeat(lost: UpstreamLost, upstream: Upstream | Place, request: RequestHead) -> bool:
+    """Whether a request of which all is there may be made once more, on a new connection."""
+    if not isinstance(upstream, Upstream):
+        return may_repeat(lost, request)
+    again = lost.unanswered and upstream.is_used
+    return again and (not upstream.has_sent or request.method in IDEMPOTENT)
 
 
 class Conversation:
@@ -190,7 +201,7 @@ class Conversation:
 
     async def _forward(self, way: Way, asked: _Asked) -> Outcome | End:
         """Ask an upstream, by a route with retries perhaps several, within the time of one request."""
-        start = opening(asked.request, asked.body, self._client)
+        start = opening(asked.body, self._client)
         if not way.may_repeat:
             return await self._attempt(asked, _Attempt(way, start, way.timeout_seconds, way.amend))
         start = await self._held(asked, start)
@@ -216,7 +227,7 @@ class Conversation:
         while not asked.body.is_over:
             if not await client.more():
                 raise BadRequest("the connection ended in a body")
-            parts.append(opening(request, asked.body, client))
+            parts.append(opening(asked.body, client))
         return b"".join(parts)
 
     async def _repeatable(
@@ -244,15 +255,41 @@ class Conversation:
         try:
             return await self._ask(asked, attempt, upstream)
         except UpstreamLost as lost:
-            again = lost.unanswered and upstream.is_used and is_whole
-            if not again or (upstream.has_sent and request.method not in IDEMPOTENT):
+            if not is_whole or not _may_repeat(lost, upstream, request):
                 raise
         return await self._ask(asked, attempt, await way.connect(afresh=True))
 
-    async def _ask(self, asked: _Asked, attempt: _Attempt, upstream: Upstream) -> Outcome | End:
+    async def _ask(
+        self, asked: _Asked, attempt: _Attempt, upstream: Upstream | Place
+    ) -> Outcome | End:
+        if isinstance(upstream, Upstream):
+            return await self._ask_http1(asked, attempt, upstream)
+        ask = await ask_on(attempt.way, asked.request, upstream)
+        try:
+            return await self._passing(asked, attempt).run(ask)
+        finally:
+            ask.give_back(reusable=True)
+
+    def _passing(self, asked: _Asked, attempt: _Attempt) -> Passing:
+        return Passing(
+            client=self._client,
+            request=asked.request,
+            body=asked.body,
+            start=attempt.start,
+            seconds=attempt.seconds,
+            amend=attempt.amend,
+            limits=self._limits,
+            patience=self._patience,
+            is_closing=self._backend.is_leaving,
+        )
+
+    async def _ask_http1(
+        self, asked: _Asked, attempt: _Attempt, upstream: Upstream
+    ) -> Outcome | End:
         request, way = asked.request, attempt.way
         try:
-            head = way.head(request, upstream.endpoint).http1() + attempt.start
+            start = opened(request, asked.body, attempt.start)
+            head = way.head(request, upstream.endpoint).http1() + start
             outcome = await self._exchange.run(
                 request, asked.body, upstream, head, attempt.seconds, attempt.amend
             )

@@ -70,14 +70,21 @@ def last_chunk(trailers: Fields) -> bytes:
     return b"0\r\n%b\r\n" % lines(trailers)
 
 
-def opening(request: RequestHead, body: Body, client: Wire) -> bytes:
-    """What is there of the body already, as it is sent on. Raises `BadRequest`."""
+def opening(body: Body, client: Wire) -> bytes:
+    """What is there of the body already. Raises `BadRequest`."""
     try:
         content, client.unread = body.take(client.unread)
     except Malformed as error:
         raise BadRequest(str(error)) from None
-    data = framed(content, chunked=request.length == CHUNKED)
-    return data + last_chunk(body.trailers) if body.is_over and request.length == CHUNKED else data
+    return content
+
+
+def opened(request: RequestHead, body: Body, content: bytes) -> bytes:
+    """The same as it is sent behind a head."""
+    if request.length != CHUNKED:
+        return content
+    data = framed(content, chunked=True)
+    return data + last_chunk(body.trailers) if body.is_over else data
 
 
 #: Changes the head of an answer before the caller gets it.

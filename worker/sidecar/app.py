@@ -109,6 +109,7 @@ class Sidecar:
             await around.start(self.world.engine.attend)
             announce(self.world.engine, self._why_not_native)
             around.start_soon(self.world.timers.attend)
+            around.start_soon(self.world.channels.attend)
             async with trio.open_nursery() as serving:
                 try:
                     with trio.CancelScope() as accepting:
@@ -123,6 +124,7 @@ class Sidecar:
                 self.world.live.leave()
                 await self._leave()
             self.world.pools.close()
+            self.world.channels.close()
             around.cancel_scope.cancel()
 
     def _pages(self) -> Starlette:

@@ -11,6 +11,7 @@ from functools import partial
 
 from cluster.authorize import DestinationPolicy
 from cluster.certs import Leaf
+from cluster.chain.protocol import HTTP2_LIKE
 from cluster.errors import Problem, SnapshotRejected
 from cluster.identity import ServiceId
 from cluster.lookup import NameTable
@@ -27,7 +28,7 @@ from cluster.routes import (
 from cluster.snapshot import Snapshot, SnapshotId
 from worker.telemetry.metrics import Metrics, ServiceMeters
 from worker.tls.contexts import UnusableMaterial
-from worker.view.contexts import Origination, Originations, ServerContexts, ServerTls
+from worker.view.contexts import HTTP2_ALPN, Origination, Originations, ServerContexts, ServerTls
 from worker.view.ingress import IngressContexts, IngressViews
 from worker.view.leads import KeptDirectories
 from worker.view.mesh import KeptTables, Served
@@ -175,7 +176,7 @@ class _Compiler:
         return TerminatingTarget(
             service=route.service,
             tls=tls,
-            origination=self._origination(route.tls) if route.tls else None,
+            origination=self._origination(route.tls, route) if route.tls else None,
             endpoints=self.endpoints[route.endpoints],
             ways=self.ways[route.endpoints],
             connect_timeout_seconds=route.connect_timeout_seconds,
@@ -191,6 +192,7 @@ class _Compiler:
             route=http,
             own_uri=own.uri,
             meters=self.shop.metrics.http(listener.gateway, str(route.service)),
+            http2=_speaks_http2(route),
         )
 
     def _server_tls(self, route: TerminatingRoute) -> ServerTls | None:
@@ -206,9 +208,14 @@ class _Compiler:
         self.used.add((tls.leaf_digest, tls.bundle_digest))
         return tls
 
-    def _origination(self, tls: OriginationTls) -> Origination:
+    def _origination(self, tls: OriginationTls, route: TerminatingRoute) -> Origination:
         self.originations.add(tls)
-        return self.shop.originations.get(tls)
+        return self.shop.originations.get(tls, HTTP2_ALPN if _speaks_http2(route) else ())
+
+
+def _speaks_http2(route: TerminatingRoute) -> bool:
+    """Whether requests go to instances in HTTP/2."""
+    return route.http is not None and route.protocol in HTTP2_LIKE
 
 
 def identity_of(route: TerminatingRoute, trust_domain: str) -> ServiceId:

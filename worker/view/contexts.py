@@ -86,19 +86,28 @@ class ServerContexts:
         self._made = {key: made for key, made in self._made.items() if key in used}
 
 
+#: What we offer to whom we speak HTTP/2 to (RFC 9113 section 3.2).
+HTTP2_ALPN = (b"h2",)
+
+_ClientKey = tuple[str, str, tuple[bytes, ...]]
+
+
 class ClientContexts:
-    """Contexts of gateways' own legs into the mesh, by leaf and bundle, as long as some view uses them."""
+    """Contexts of gateways' own legs into the mesh, by leaf, bundle and what is offered, as long as some view
+    uses them.
+    """
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, str], Context] = {}
-        self._used: set[tuple[str, str]] = set()
+        self._made: dict[_ClientKey, Context] = {}
+        self._used: set[_ClientKey] = set()
 
-    def get(self, leaf: Leaf, bundle: TrustBundle) -> Context:
+    def get(self, leaf: Leaf, bundle: TrustBundle, alpn: tuple[bytes, ...] = ()) -> Context:
         """Raises `UnusableMaterial`."""
-        key = (leaf.digest, bundle.digest)
+        key = (leaf.digest, bundle.digest, alpn)
         if key not in self._made:
             roots = tuple(root.pem for root in bundle.roots)
-            self._made[key] = mesh_client_context(leaf.chain_pem, leaf.key_pem, roots)
+            made = mesh_client_context(leaf.chain_pem, leaf.key_pem, roots, alpn=alpn)
+            self._made[key] = made
         self._used.add(key)
         return self._made[key]
 
@@ -130,10 +139,11 @@ class ClientContext:
 class Origination:
     """TLS to the outside for one set of files, which are read again when they change on disk."""
 
-    __slots__ = ("_context", "_stamp", "tls")
+    __slots__ = ("_alpn", "_context", "_stamp", "tls")
 
-    def __init__(self, tls: OriginationTls) -> None:
+    def __init__(self, tls: OriginationTls, alpn: tuple[bytes, ...] = ()) -> None:
         self.tls = tls
+        self._alpn = alpn
         self._stamp: tuple[tuple[int, int, int], ...] | None = None
         self._context: Context = None
 
@@ -162,24 +172,25 @@ class Origination:
             _read(tls.ca_file) if tls.ca_file else None,
             _read(tls.cert_file) if tls.cert_file else None,
             _read(tls.key_file) if tls.key_file else None,
+            alpn=self._alpn,
         )
 
 
 class Originations:
-    """One for each set of files, so that a new snapshot does not have them all read again."""
+    """One for each set of files and offer, so that a new snapshot does not have them all read again."""
 
     def __init__(self) -> None:
-        self._made: dict[OriginationTls, Origination] = {}
+        self._made: dict[tuple[OriginationTls, tuple[bytes, ...]], Origination] = {}
 
-    def get(self, tls: OriginationTls) -> Origination:
-        found = self._made.get(tls)
+    def get(self, tls: OriginationTls, alpn: tuple[bytes, ...] = ()) -> Origination:
+        found = self._made.get((tls, alpn))
         if found is None:
-            found = self._made[tls] = Origination(tls)
+            found = self._made[tls, alpn] = Origination(tls, alpn)
         return found
 
     def keep(self, used: frozenset[OriginationTls]) -> None:
         """Forget all but these."""
-        self._made = {tls: made for tls, made in self._made.items() if tls in used}
+        self._made = {key: made for key, made in self._made.items() if key[0] in used}
 
 
 def stamp(path: str) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from cluster.balance import picker_of
 from cluster.certs import Leaf
+from cluster.chain.protocol import HTTP2_LIKE
 from cluster.errors import Problem
 from cluster.http.affinity import Affinities
 from cluster.http.routing import ServiceRoutes, Way
@@ -31,7 +32,7 @@ from cluster.snapshot import Trust
 from worker.telemetry.metrics import Metrics
 from worker.tls.contexts import UnusableMaterial
 from worker.view import view
-from worker.view.contexts import ClientContexts, Context
+from worker.view.contexts import HTTP2_ALPN, ClientContexts, Context
 from worker.view.outside_tls import OutsideContexts, OutsideTls
 
 #: What clients may choose from, by the listener's protocol.
@@ -92,7 +93,8 @@ class IngressViews:
         self, listener: Listener, served: IngressListener, uri: str
     ) -> Iterator[tuple[str, view.IngressRoute]]:
         leaf = self.leaves.get(uri)
-        context = None if leaf is None else self._inside(leaf)
+        alpn = HTTP2_ALPN if served.protocol in HTTP2_LIKE else ()
+        context = None if leaf is None else self._inside(leaf, alpn)
         if leaf is None or context is None:
             self.missing.add(ServiceName(name=listener.gateway))
             return
@@ -143,11 +145,12 @@ class IngressViews:
             routes=routes,
             ways={id(way): _way(way, targets) for way in routes.ways()},
             meters=self.metrics.http(listener.gateway, service),
+            http2=http.chain.protocol in HTTP2_LIKE,
         )
 
-    def _inside(self, leaf: Leaf) -> Context | None:
+    def _inside(self, leaf: Leaf, alpn: tuple[bytes, ...]) -> Context | None:
         try:
-            return self.contexts.inside.get(leaf, self.trust.bundle)
+            return self.contexts.inside.get(leaf, self.trust.bundle, alpn)
         except UnusableMaterial as error:
             self.problems.append(Problem(path=leaf.uri, message=f"its leaf is of no use: {error}"))
             return None

@@ -40,11 +40,14 @@ class MeshTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTarget:
-    """How a service's requests are carried. `own_uri` is whom the gateway is to its callers."""
+    """How a service's requests are carried. `own_uri` is whom the gateway is to its callers; with `http2`
+    instances are spoken to in HTTP/2.
+    """
 
     route: HttpRoute
     own_uri: str
     meters: HttpMeters
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +111,14 @@ class IngressWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressHttp:
-    """The requests of one service; `ways` are by the identity of those that `routes` give."""
+    """The requests of one service; `ways` are by the identity of those that `routes` give. With `http2`
+    instances are spoken to in HTTP/2.
+    """
 
     routes: ServiceRoutes
     ways: Mapping[int, IngressWay]
     meters: HttpMeters
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

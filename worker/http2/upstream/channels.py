@@ -15,8 +15,9 @@ from worker.http.pool import Key, Pools
 from worker.http2.upstream.connection import Connection
 from worker.http2.upstream.stream import Stream
 
-#: Dials for one more connection. Raises `cluster.errors`.
-Dial = Callable[[], Awaitable[Connection]]
+#: Dials for one more connection, which may lead elsewhere: then the key is another one. Raises
+#: `cluster.errors`.
+Dial = Callable[[], Awaitable[tuple[Connection, Key]]]
 
 
 class TooMany(Exception):
@@ -29,6 +30,7 @@ class _Dialling:
     def __init__(self) -> None:
         self.over = trio.Event()
         self.error: Exception | None = None
+        self.made: Connection | None = None
 
 
 class Channels:
@@ -55,17 +57,16 @@ class Channels:
         `dial` raises.
         """
         newer_than = self._number if afresh else 0
-        while True:
-            found = self._found(key, made_with, newer_than)
-            if found is not None:
-                return found.reserve()
+        while (found := self._found(key, made_with, newer_than)) is None:
             dialling = self._dialling.get(key)
             if dialling is None:
-                await self._dial(key, dial)
-                continue
+                return (await self._dial(key, dial)).reserve()
             await dialling.over.wait()
             if dialling.error is not None:
                 raise dialling.error
+            if dialling.made is not None and dialling.made.has_room:
+                return dialling.made.reserve()
+        return found.reserve()
 
     def _found(self, key: Key, made_with: object, newer_than: int) -> Connection | None:
         for one in self._open.get(key, ()):
@@ -73,19 +74,22 @@ class Channels:
                 return one
         return None
 
-    async def _dial(self, key: Key, dial: Dial) -> None:
+    async def _dial(self, key: Key, dial: Dial) -> Connection:
         if not self._pools.may_dial(key):
             raise TooMany
         dialling = self._dialling[key] = _Dialling()
         try:
-            connection = await dial()
+            made, at = await dial()
         except BaseException as error:
-            self._pools.forget(key)
             dialling.error = error if isinstance(error, Exception) else None
             raise
         else:
-            self._start(key, connection)
+            self._pools.count(at)
+            self._start(at, made)
+            dialling.made = made
+            return made
         finally:
+            self._pools.forget(key)
             del self._dialling[key]
             dialling.over.set()
 
@@ -121,6 +125,10 @@ class Channels:
             for one in connections:
                 if one.is_idle:
                     one.stop()
+
+    def leaving(self) -> int:
+        """How many connections only finish what they have begun."""
+        return sum(one.is_leaving for found in self._open.values() for one in found)
 
     def __len__(self) -> int:
         """How many connections there are."""

@@ -48,6 +48,8 @@ _OUT_BYTES = 256 * 1024
 _MOST_OUT_BYTES = 4 * 1024 * 1024
 #: Reading never waits while there is more: so many reads before other tasks have their turn.
 _READS_AT_ONCE = 4
+#: What we remember of fields that were sent; an upstream may allow more, and it would be our memory.
+_TABLE_BYTES = 4096
 #: Requests at once that we make on one connection, if the upstream allows more.
 MOST_STREAMS = 100
 #: So long nothing may come while a request is under way, before the upstream is asked whether it is there.
@@ -313,6 +315,8 @@ class Connection:
     def _happened(self, event: h2.events.Event) -> None:
         match event:
             case h2.events.WindowUpdated(stream_id=0) | h2.events.RemoteSettingsChanged():
+                table = self._conn.encoder
+                table.header_table_size = min(table.header_table_size, _TABLE_BYTES)
                 self._wake_senders()
             case h2.events.PingAckReceived():
                 self._pinged_at = None

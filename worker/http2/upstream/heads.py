@@ -8,6 +8,7 @@ Belongs here: one head or trailers. Never here: streams (`stream`), or bodies.
 import re
 from collections.abc import Iterable, Sequence
 
+from worker.http.answers import REASONS
 from worker.http.faults import BadResponse
 from worker.http.fields import CHUNKED, HOP_BY_HOP, NOT_IN_TRAILERS, Field, Fields
 from worker.http.grammar import LENGTH
@@ -63,7 +64,7 @@ def response_of(
         length = 0
     return ResponseHead(
         status=status,
-        reason=b"",
+        reason=REASONS.get(status, b""),
         fields=tuple(field for field in kept if field[0] not in _SPECIAL) if lengths else kept,
         length=length,
         ends=_ends(length, is_over=is_end or bodiless),
