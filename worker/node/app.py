@@ -40,6 +40,7 @@ from .keys.ring import KeyRing
 from .keys.store import LeafStore
 from .link import CoordinatorLink, Handlers
 from .notify import READY, STOPPING, notify
+from .pace import Pace
 from .probing import Probing
 from .processes import Process, spawn
 from .queries import Queries
@@ -130,6 +131,7 @@ class Node:
                 version=lambda: self._changes.version,
             ),
             wall_clock=wall_clock,
+            pace=Pace(self._config.max_changes_per_second),
         )
 
     def _new_reports(self) -> Reports:

@@ -17,6 +17,8 @@ import msgspec
 from cluster.errors import ConfigError, Problem
 from worker.settings import Limits
 
+from .pace import MAX_CHANGES_PER_SECOND
+
 MAX_WORKERS = 256
 #: `node/workers.ipc` and others lie in the runtime folder, and a unix path holds 107 bytes.
 MAX_RUNTIME_DIR_BYTES = 107 - len("/node/workers.ipc")
@@ -54,6 +56,7 @@ class NodeConfig:
     enrol_token_file: Path | None = None
     services: tuple[dict[str, Any], ...] = ()
     limits: Limits = field(default_factory=Limits)
+    max_changes_per_second: int = MAX_CHANGES_PER_SECOND
 
 
 class _Bad(Exception):
@@ -151,6 +154,10 @@ def _workers(value: Any) -> int:
     return _whole(value, 1, MAX_WORKERS)
 
 
+def _changes(value: Any) -> int:
+    return _whole(value, 1, 1_000_000)
+
+
 def _address(value: Any) -> Address:
     host, separator, port = _text(value).rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
@@ -199,6 +206,7 @@ _READERS: dict[str, tuple[str, Reader]] = {
     "bus_key_file": ("bus_key_file", _path),
     "enrol_token_file": ("enrol_token_file", _path),
     "workers": ("workers", _workers),
+    "max_changes_per_second": ("max_changes_per_second", _changes),
     "service": ("services", _services),
 }
 assert {name for name, _ in _READERS.values()} | {"limits"} == {f.name for f in fields(NodeConfig)}

@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from cluster.bus import ClientBus, CurveClient, connect
-from cluster.errors import SnapshotRejected, WireError
+from cluster.errors import Problem, SnapshotRejected, WireError
 from cluster.messages import (
     Ack,
     Close,
@@ -41,6 +41,7 @@ from cluster.probes import Probe
 
 from .applier import Applier, Outcome
 from .delivery import Held
+from .pace import Pace, is_limited
 from .session import Judgement, judge, stale, verified
 from .signing import Signing
 
@@ -77,7 +78,7 @@ class CoordinatorLink:
     """One link at a time.
 
     `is_up` says whether a coordinator answers now, `endpoint` which; `confirmed_at` is when one was last
-    heard (unix seconds, 0 never). `signing` takes certificate requests.
+    heard (unix seconds, 0 never). `signing` takes certificate requests, `pace` counts offers.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class CoordinatorLink:
         handlers: Handlers,
         wall_clock: Callable[[], float],
         timing: Timing | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.confirmed_at = 0.0
         self.endpoint = ""
@@ -109,6 +111,7 @@ class CoordinatorLink:
         self._handlers = handlers
         self._wall_clock = wall_clock
         self._timing = timing or Timing()
+        self.pace = pace or Pace()
         self._bus: ClientBus | None = None
         self._said_hello_at = 0.0
         self._complained = False
@@ -250,9 +253,12 @@ class CoordinatorLink:
         current_id = current.id if current else None
         judgement = judge(offer.id, current_id, target.id if target else None)
         if judgement is Judgement.ACKNOWLEDGE:
+            self.pace.settled()
             await self._say(Ack(id=offer.id))
         elif judgement is Judgement.STALE:
             await self._say(Nack(id=offer.id, problems=(stale(offer.id, current_id),)))
+        elif judgement is Judgement.APPLY and (problem := self._too_fast(offer)):
+            await self._say(Nack(id=offer.id, problems=(problem,)))
         elif judgement is Judgement.APPLY:
             try:
                 held = await trio.to_thread.run_sync(verified, offer, self._base())
@@ -260,6 +266,19 @@ class CoordinatorLink:
             except SnapshotRejected as rejected:
                 _log.error("snapshot rejected", id=str(offer.id), reason=str(rejected))
                 await self._say(Nack(id=offer.id, problems=rejected.problems))
+
+    def _too_fast(self, offer: Offer) -> Problem | None:
+        """Why an offer that differs from what is served is not even looked at, if so."""
+        current, target = self._applier.current, self._applier.target
+        served = target or current
+        if not is_limited(offer, served.encoded.manifest if served else None):
+            self.pace.settled()
+            return None
+        was_held = self.pace.held is not None
+        problem = self.pace.check(trio.current_time(), current.id if current else None)
+        if problem is not None and not was_held:
+            _log.error("snapshots come too fast", reason=str(problem))
+        return problem
 
     async def report(self, outcome: Outcome) -> None:
         """Tell the coordinator what became of an offer; if there is none, the next Hello will."""

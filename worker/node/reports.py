@@ -43,7 +43,7 @@ class Reports:
             metrics_address=self.metrics_address,
             draining=self.fleet.leaving,
             pid=self.pid,
-            problems=self.applier.unbound,
+            problems=(*self.applier.unbound, *((held,) if (held := self.link.pace.held) else ())),
         )
 
     def metrics(self) -> bytes:
@@ -84,7 +84,7 @@ class Reports:
             restarts={index: self.fleet.member(index).restarts for index in indices},
             generation=current.id.generation if current else 0,
             snapshot_age_seconds=self._age_seconds() if current else None,
-            nacks=self.applier.refusals,
+            nacks=self.applier.refusals + self.link.pace.refusals,
             leaves=self.ring.leaves,
             missing_leaves=len(self.ring.missing),
             unbound_listeners=len(self.applier.unbound),

@@ -4,10 +4,12 @@ import json
 from contextlib import asynccontextmanager
 
 import msgpack
+import msgspec
 import pytest
 import trio
 
 from cluster.bus import CurveServer, serve
+from cluster.intentions import Intention
 from cluster.messages import (
     WIRE_VERSION,
     Ack,
@@ -22,12 +24,15 @@ from cluster.messages import (
     Register,
     Sign,
 )
-from cluster.snapshot import SECTIONS
+from cluster.names import ServiceName
+from cluster.snapshot import SECTIONS, Policy
 from tests.fakes.coordinator import snapshot_for
 from tests.fakes.site import free_port, who_serves
 from worker.node.processes import identify
 
 pytestmark = pytest.mark.slow
+
+DENY = Intention(source=ServiceName(name="web"), destination=ServiceName(name="db"))
 
 
 async def test_a_restarted_coordinator_knows_the_node_at_once(site, port):
@@ -90,6 +95,34 @@ async def test_another_wire_version_is_refused_once_and_serving_goes_on(site, po
         (refusal,) = coordinator.said(Refusal)
         assert f"version {WIRE_VERSION + 1}" in refusal.reason
     assert site.log().count("the coordinator sent something unknown") == 1
+
+
+async def test_snapshots_that_come_too_fast_are_refused_but_for_denials(site, port):
+    """As from a coordinator that has gone mad. What it serves the node keeps, and says so."""
+    site.start_node(max_changes_per_second=1)
+    async with site.coordinator() as coordinator:
+        await coordinator.wait_for_hello()
+        first = await coordinator.offer(1, snapshot_for(site.authority, port))
+        await coordinator.wait_for(lambda: Ack(id=first) in coordinator.heard)
+        generation = 1
+        while not coordinator.said(Nack):
+            generation += 1
+            wanted = snapshot_for(site.authority, port, services=(f"db-{generation}",))
+            await coordinator.offer(generation, wanted)
+            await trio.sleep(0.1)
+        (nack, *_), before = coordinator.said(Nack), coordinator.said(Ack)
+        (problem,) = nack.problems
+        assert "11 different snapshots came within 10 s, and 1 a second are the limit" in str(
+            problem
+        )
+        await coordinator.wait_for(lambda: problem.path in str(coordinator.status.problems))
+        assert coordinator.status.have in [ack.id for ack in before]
+
+        denying = msgspec.structs.replace(wanted, policy=Policy(intentions=(DENY,)))
+        id_ = await coordinator.offer(generation + 1, denying)
+        await coordinator.wait_for(lambda: Ack(id=id_) in coordinator.heard)
+        await coordinator.wait_for(lambda: not coordinator.status.problems)
+        assert coordinator.status.have == id_
 
 
 async def test_a_refusal_is_answered_with_hello(site):
