@@ -11,7 +11,7 @@ CLIENTS := $(NPM)/node_modules/.installed
 NATIVE := setup.py $(shell find worker -name '*.pyx' -o -name '*.pxd')
 SANITIZER ?= address
 
-.PHONY: help run test native sanitize lint conformance bench bench-control soak format clean
+.PHONY: help run test native sanitize lint conformance bench bench-control changes soak format clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -60,6 +60,10 @@ bench: $(INSTALLED) ## Lockgate beside HAProxy and nginx: ROUNDS=5 SECONDS=2 ROW
 soak: $(INSTALLED)  ## full load on one Lockgate for SECONDS=600; is memory flat, are all descriptors back?
 	@$(MAKE) --no-print-directory -C tests/bench/load
 	$(BIN)/python -m tests.bench.soak $(if $(SECONDS),--seconds $(SECONDS)) $(SOAK)
+
+changes: $(DEVELOPED) ## routes, splits and intentions change 20 times a second under load, for SECONDS=60
+	LOCKGATE_CHANGES_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest -q -s \
+		tests/scenarios/test_changes_under_load_fail_no_request.py
 
 bench-control: $(INSTALLED) ## what a change costs with 500 and with 5,000 services, to the last of 8 workers
 	$(BIN)/python -m tests.bench.control $(BENCH)
