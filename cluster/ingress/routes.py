@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from cluster.balance.ejection import USUAL_HEALTH, PassiveHealth
+from cluster.balance.limits import NO_LIMITS, UpstreamLimits
 from cluster.chain import Chain
 from cluster.names import ServiceName
 from cluster.routes import DEFAULT_CONNECT_TIMEOUT_SECONDS
@@ -64,7 +66,7 @@ class IngressService(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     otherwise: then `targets` are all that its chain names.
 
     `hosts` are the entry's; without any the service has its default pattern (`host_patterns`). `files` are
-    its own certificate, shown to who asks for one of its hosts.
+    its own certificate, shown to who asks for one of its hosts. `health` and `limits` are of each target.
     """
 
     service: ServiceName
@@ -72,6 +74,8 @@ class IngressService(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     hosts: tuple[str, ...] = ()
     files: CertificateFiles | None = None
     http: IngressHttp | None = None
+    health: PassiveHealth = USUAL_HEALTH
+    limits: UpstreamLimits = NO_LIMITS
 
 
 class IngressListener(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -31,6 +31,7 @@ from coordinator.store.tables import ENTRIES, SERVICES
 
 from .catalog import Catalog
 from .chains import stored_entries
+from .ingress_limits import passive_health, upstream_limits
 from .ingress_links import Covered, exposed
 from .ingress_tls import NotServed, files_of, listener_tls
 from .routes import endpoint_set
@@ -139,6 +140,8 @@ class _Maker:
                     hosts=tuple(element.get("Hosts") or ()),
                     files=files_of(entry, listener, element),
                     http=_http(chain, element) if is_http else None,
+                    health=passive_health(entry, element),
+                    limits=upstream_limits(entry, element),
                 )
             except NotServed as error:
                 self._say(entry, f"{where}: service {name!r}: {error}")

@@ -17,7 +17,6 @@ from .kind import (
     meta_rules,
     name_rules,
     unenforced,
-    unenforced_fields,
 )
 from .proxy_fields import PROTOCOLS
 from .report import Finding
@@ -37,13 +36,6 @@ LIMITS = (
 
 #: The protocols of listeners that gateways serve.
 SERVED = ("tcp", "http")
-
-_UNENFORCED = {
-    "MaxConnections": "limits",
-    "MaxPendingRequests": "limits",
-    "MaxConcurrentRequests": "limits",
-    "PassiveHealthCheck": "passive health checks",
-}
 
 SERVICE = Object(
     Field(name="Name", shape=Text()),
@@ -168,13 +160,10 @@ def _hosts_rules(service: Body, tls_enabled: bool, path: str) -> Iterator[Findin
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
-    yield from unenforced_fields(body.get("Defaults", {}), _UNENFORCED, "Defaults")
     for index, listener in enumerate(body.get("Listeners", [])):
         path = f"Listeners[{index}]"
         if listener.get("Protocol", "tcp") not in SERVED:
             yield unenforced("HTTP/2, the listener is not served", f"{path}.Protocol")
-        for number, service in enumerate(listener.get("Services", [])):
-            yield from unenforced_fields(service, _UNENFORCED, f"{path}.Services[{number}]")
     yield from sds_doubts(body)
 
 

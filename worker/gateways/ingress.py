@@ -8,11 +8,14 @@ Whether it may come in is the destination's to decide. An instance that is diall
 that, so there the gateway decides, and then dials.
 """
 
+from contextlib import ExitStack
+
 import trio
 
 from cluster.authorize import Permit, authorize
 from cluster.errors import Refused, UpstreamFault
 from cluster.reasons import End
+from cluster.routes import Endpoint
 from worker.gateways import ingress_requests, steps
 from worker.gateways.inbound import Inbound
 from worker.gateways.joining import join
@@ -32,13 +35,14 @@ async def serve(inbound: Inbound, view: IngressView) -> End:
         return await _serve_requests(inbound, view)
     enter = _enter_in_tls if view.is_tls else _enter
     client, route = await enter(inbound, view)
-    try:
-        upstream = await _reach(inbound, view, route)
-    except Refused as refused:
-        if refused.end is End.DENIED and isinstance(client, PlainLeg):
-            reset(inbound.sock)  # an orderly end would look like an empty answer
-        raise
-    return await steps.relay(inbound, client, upstream)
+    with ExitStack() as places:
+        try:
+            upstream = await _reach(inbound, view, route, places)
+        except Refused as refused:
+            if refused.end is End.DENIED and isinstance(client, PlainLeg):
+                reset(inbound.sock)  # an orderly end would look like an empty answer
+            raise
+        return await steps.relay(inbound, client, upstream)
 
 
 async def _serve_requests(inbound: Inbound, view: IngressView) -> End:
@@ -96,17 +100,25 @@ async def _accept(inbound: Inbound, tls: OutsideTls) -> TlsLeg:
     return client
 
 
-async def _reach(inbound: Inbound, view: IngressView, route: IngressRoute) -> Leg:
-    """The way in: to the first target with a healthy instance, then to its stand-ins."""
+async def _reach(
+    inbound: Inbound, view: IngressView, route: IngressRoute, places: ExitStack
+) -> Leg:
+    """The way in: to the first target with a healthy instance, then to its stand-ins.
+
+    Whose instances are all out for their failures is the last resort.
+    """
     fault: Refused | UpstreamFault = Refused(
         End.NO_ENDPOINT, f"no instance of {route.service} is healthy"
     )
-    for target in route.targets:
-        if target.has_healthy:
-            try:
-                return await _dial(inbound, view, route, target)
-            except UpstreamFault as error:
-                fault = error
+    now = inbound.world.clock()
+    healthy = tuple(target for target in route.targets if target.has_healthy)
+    for target in tuple(one for one in healthy if one.in_place(now)) or healthy:
+        places.enter_context(target.room.flow(target.limits))
+        try:
+            return await _dial(inbound, view, route, target)
+        except UpstreamFault as error:
+            places.close()
+            fault = error
     raise fault
 
 
@@ -117,12 +129,24 @@ async def _dial(
     entry.service, entry.permit = target.service, None
     permit = _permit(inbound, view, target) if target.plaintext else None
     started = world.clock()
-    sock, endpoint = await steps.dial(inbound, target.endpoints, target.connect_timeout_seconds)
+
+    def failed(endpoint: Endpoint) -> None:
+        target.standings.failed(endpoint, world.clock(), world.chance)
+
+    sock, endpoint = await steps.dial(
+        inbound,
+        target.in_place(started) or target.endpoints,
+        target.connect_timeout_seconds,
+        failed,
+    )
     try:
         leg = await join(inbound, route, target, sock, endpoint, permit)
-    except BaseException:
+    except BaseException as error:
         sock.close()
+        if isinstance(error, UpstreamFault):
+            failed(endpoint)
         raise
+    target.standings.succeeded(endpoint)
     world.metrics.upstream_connect_seconds.observe(world.clock() - started)
     return leg
 

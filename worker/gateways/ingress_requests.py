@@ -223,12 +223,16 @@ class _Way:
 
     def amend(self, response: ResponseHead) -> ResponseHead:
         """With the changes of split, route and listener, and cookies that keep the client in one place."""
+        self._upstreams.answered(response.status)
         way, given = self._found.way, self._affinity.cookies
         if not way.response_headers and not given:
             return response
         headers = way.back(_text(response.fields))
         cookies = tuple(("set-cookie", cookie) for cookie in given)
         return msgspec.structs.replace(response, fields=_bytes((*headers, *cookies)))
+
+    def failed(self) -> None:
+        self._upstreams.failed()
 
     @property
     def may_repeat(self) -> bool:

@@ -4,10 +4,14 @@ A pooled connection is one target's: it was made with the gateway's leaf, and wh
 proved to be the target's service. A new leaf or other roots make another context, and old connections are
 not used again.
 
-Belongs here: from targets in order to a connection. Never here: which targets, or what is sent.
+Endpoints that are out for their failures are left out, and so are targets that have no others; they are the
+last resort where nobody else is left. Within a target one endpoint after the other is dialled.
+
+Belongs here: from targets in order to a connection, and how its endpoint did. Never here: which targets, or
+what is sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import partial
 
 from cluster.authorize import Permit
@@ -33,6 +37,8 @@ from worker.relay.engine import UP
 from worker.view.view import IngressRoute, IngressTarget
 
 Up = tuple[tuple[IngressTarget, Picker], ...]
+#: From here on a status counts as a failure of the endpoint.
+_FAILURES = 500
 
 
 class Upstreams:
@@ -45,64 +51,138 @@ class Upstreams:
         self._route = route
         self._permits = permits
         self._tried: set[Endpoint] = set()
-        self._last: Endpoint | None = None
+        self._last: tuple[IngressTarget, Endpoint] | None = None
+        self._entered: tuple[IngressTarget, Endpoint] | None = None
 
     def go_elsewhere(self) -> None:
         """The next connection is not to lead where the last one did, if there is another place."""
         if self._last is not None:
-            self._tried.add(self._last)
+            self._tried.add(self._last[1])
+
+    def answered(self, status: int) -> None:
+        """The last endpoint has answered."""
+        if self._last is not None:
+            target, endpoint = self._last
+            if status < _FAILURES:
+                target.standings.succeeded(endpoint)
+            else:
+                self._failed(target, endpoint)
+
+    def failed(self) -> None:
+        """The last endpoint has not answered, though it was asked."""
+        if self._last is not None:
+            self._failed(*self._last)
+
+    def _failed(self, target: IngressTarget, endpoint: Endpoint) -> None:
+        world = self._inbound.world
+        target.standings.failed(endpoint, world.clock(), world.chance)
 
     async def connect(self, up: Up, key: int | None, *, afresh: bool) -> Upstream | Place:
         """To the first target, or its stand-ins where it cannot be reached. Raises `Unserved`."""
         fault = answers.NO_HEALTHY_UPSTREAM
-        for target, picker in up:
+        for target, endpoint in self._choices(up, key):
             if target.plaintext and target.service not in self._permits:
                 raise Unserved(answers.DENIED)
-            endpoint = self._pick(picker, key)
-            if endpoint is None:
-                continue
-            self._last = endpoint
+            self._last = target, endpoint
             try:
-                return await self._reach(target, endpoint, afresh=afresh)
-            except (UpstreamFault, Refused) as error:
+                return await self._enter(target, endpoint, afresh=afresh)
+            except UpstreamFault as error:
                 fault = FAILED[error.end]
+            except Refused as error:
+                raise Unserved(FAILED[error.end]) from error
         raise Unserved(fault)
 
-    def _pick(self, picker: Picker, key: int | None) -> Endpoint | None:
+    def _choices(self, up: Up, key: int | None) -> Iterator[tuple[IngressTarget, Endpoint]]:
+        """An endpoint of each target that has one in place; if none has, of any."""
+        chance, now = self._inbound.world.chance, self._inbound.world.clock()
+        found = False
+        for target, picker in up:
+            out = target.standings.out(now)
+            endpoint = self._fresh(picker, key, out) or picker.pick(chance, key=key, without=out)
+            if endpoint is not None:
+                found = True
+                yield target, endpoint
+        if not found:
+            for target, picker in up:
+                if (endpoint := picker.pick(chance, key=key)) is not None:
+                    yield target, endpoint
+
+    def _fresh(self, picker: Picker, key: int | None, out: Container[Endpoint]) -> Endpoint | None:
+        """One that this request has not been to."""
+        if not self._tried:
+            return None
         chance = self._inbound.world.chance
-        if self._tried and (found := picker.pick(chance, key=key, without=self._tried)):
-            return found
-        return picker.pick(chance, key=key)
+        return picker.pick(chance, key=key, without=_Either(out, self._tried))
+
+    async def _enter(
+        self, target: IngressTarget, endpoint: Endpoint, *, afresh: bool
+    ) -> Upstream | Place:
+        target.room.enter(target.limits, endpoint)
+        self._entered = target, endpoint
+        try:
+            return await self._reach(target, endpoint, afresh=afresh)
+        except BaseException:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        if self._entered is not None:
+            target, endpoint = self._entered
+            self._entered = None
+            target.room.leave(endpoint)
 
     async def _reach(
         self, target: IngressTarget, endpoint: Endpoint, *, afresh: bool
     ) -> Upstream | Place:
-        http = self._route.http
+        inbound, http = self._inbound, self._route.http
+        found: Upstream | Place
         if http is not None and http.http2:
-            return await self._place(target, endpoint, afresh=afresh)
-        inbound = self._inbound
-        pools = inbound.world.pools
-        made_with = self._made_with(target, endpoint)
-        found = None if afresh else pools.take(self._key(target, endpoint), made_with)
-        upstream = found or await self._dial(target, endpoint)
-        self._last = inbound.entry.endpoint = upstream.endpoint
-        inbound.entry.service = target.service
-        upstream.moved = counting(inbound, UP)
-        return upstream
+            found = await self._place(target, endpoint, afresh=afresh)
+        else:
+            found = await self._connection(target, endpoint, afresh=afresh)
+        self._last = target, found.endpoint
+        inbound.entry.endpoint, inbound.entry.service = found.endpoint, target.service
+        return found
+
+    async def _connection(
+        self, target: IngressTarget, endpoint: Endpoint, *, afresh: bool
+    ) -> Upstream:
+        found = None if afresh else self._pooled(target, endpoint)
+        if found is None:
+            with target.room.pending(target.limits):
+                found = await self._made_room(target, endpoint)
+                found = found or await self._dial(target, endpoint)
+        found.moved = counting(self._inbound, UP)
+        return found
 
     async def _place(self, target: IngressTarget, first: Endpoint, *, afresh: bool) -> Place:
-        inbound = self._inbound
-        found = await place(
-            inbound,
-            first,
-            lambda one: (self._key(target, one), self._made_with(target, one)),
-            partial(self._leg, target, first),
-            afresh=afresh,
-            count=counting(inbound, UP),
-        )
-        self._last = inbound.entry.endpoint = found.endpoint
-        inbound.entry.service = target.service
+        with target.room.pending(target.limits):
+            found = await place(
+                self._inbound,
+                first,
+                lambda one: (self._key(target, one), self._made_with(target, one)),
+                partial(self._leg, target, first),
+                afresh=afresh,
+                count=counting(self._inbound, UP),
+            )
+        found.over = self._leave
         return found
+
+    def _pooled(self, target: IngressTarget, endpoint: Endpoint) -> Upstream | None:
+        key, made_with = self._key(target, endpoint), self._made_with(target, endpoint)
+        return self._inbound.world.pools.take(key, made_with)
+
+    async def _made_room(self, target: IngressTarget, endpoint: Endpoint) -> Upstream | None:
+        """Wait until one more connection may be made, or one has come free."""
+        most, pools = target.limits.connections, self._inbound.world.pools
+        if not most:
+            return None
+        keys = [self._key(target, one) for one in target.endpoints]
+        while sum(map(pools.count_of, keys)) >= most and not pools.make_room(keys):
+            await target.room.wait()
+            if (found := self._pooled(target, endpoint)) is not None:
+                return found
+        return None
 
     async def _dial(self, target: IngressTarget, first: Endpoint) -> Upstream:
         """`first`, then others of the same target; no request has been sent to any."""
@@ -121,26 +201,37 @@ class Upstreams:
         return Upstream(leg, endpoint, key, self._made_with(target, endpoint))
 
     async def _leg(self, target: IngressTarget, first: Endpoint) -> tuple[Leg, Endpoint]:
-        world = self._inbound.world
-        others = (
-            one
-            for one in candidates(target.endpoints, world.chance)
-            if one != first and one not in self._tried
-        )
-        order = {Address(host=one.address, port=one.port): one for one in (first, *others)}
+        world, failed = self._inbound.world, partial(self._failed, target)
+        order = {Address(host=e.address, port=e.port): e for e in self._in_order(target, first)}
         started = world.clock()
-        sock, at = await world.dialer.connect(
-            tuple(order), connect_timeout_seconds=target.connect_timeout_seconds
-        )
+        try:
+            sock, at = await world.dialer.connect(
+                tuple(order), connect_timeout_seconds=target.connect_timeout_seconds
+            )
+        except UpstreamFault:
+            steps.tell(order.values(), None, failed)
+            raise
         world.metrics.dial_seconds.observe(world.clock() - started)
         endpoint, permit = order[at], self._permits.get(target.service)
+        steps.tell(order.values(), endpoint, failed)
         try:
             leg = await join(self._inbound, self._route, target, sock, endpoint, permit)
-        except BaseException:
+        except BaseException as error:
             sock.close()
+            if isinstance(error, UpstreamFault):
+                failed(endpoint)
             raise
         world.metrics.upstream_connect_seconds.observe(world.clock() - started)
         return leg, endpoint
+
+    def _in_order(self, target: IngressTarget, first: Endpoint) -> Iterator[Endpoint]:
+        """`first`, and who else may be dialled in its place."""
+        world = self._inbound.world
+        out = target.standings.out(world.clock())
+        yield first
+        for one in candidates(target.endpoints, world.chance):
+            if one != first and one not in out and one not in self._tried:
+                yield one
 
     def _key(self, target: IngressTarget, endpoint: Endpoint) -> Key:
         """The gateway's name, and the name asked for: two gateways, or services, share no connection."""
@@ -159,6 +250,7 @@ class Upstreams:
             pools.give(upstream)
         else:
             pools.drop(upstream)
+        self._leave()
 
     async def relay(self, client: Wire, upstream: Upstream) -> End:
         """Carry bytes from now on; `upstream` is closed by this."""
@@ -166,3 +258,16 @@ class Upstreams:
             return await steps.relay(self._inbound, client.leg, upstream.leg)
         finally:
             self._inbound.world.pools.forget(upstream.key)
+            self._leave()
+
+
+class _Either:
+    """What is in one of two."""
+
+    __slots__ = ("_one", "_other")
+
+    def __init__(self, one: Container[Endpoint], other: Container[Endpoint]) -> None:
+        self._one, self._other = one, other
+
+    def __contains__(self, endpoint: object) -> bool:
+        return endpoint in self._one or endpoint in self._other

@@ -261,6 +261,9 @@ class _Way:
     def amend(self, response: ResponseHead) -> ResponseHead:
         return response
 
+    def failed(self) -> None:
+        """Nobody keeps score."""
+
     @property
     def may_repeat(self) -> bool:
         """Callers evaluate routes, and repeat by them."""

@@ -5,8 +5,10 @@ which is what a gateway kind is.
 """
 
 import socket
+from collections.abc import Callable, Iterable
+from itertools import takewhile
 
-from cluster.errors import Refused
+from cluster.errors import Refused, UpstreamFault
 from cluster.pick import candidates
 from cluster.reasons import End, HelloReject
 from cluster.routes import Endpoint
@@ -53,9 +55,15 @@ async def no_route(inbound: Inbound, server_name: str) -> Refused:
 
 
 async def dial(
-    inbound: Inbound, endpoints: tuple[Endpoint, ...], connect_timeout_seconds: float
+    inbound: Inbound,
+    endpoints: tuple[Endpoint, ...],
+    connect_timeout_seconds: float,
+    failed_at: Callable[[Endpoint], None] | None = None,
 ) -> tuple[socket.socket, Endpoint]:
-    """A connection to one of the healthy endpoints. Raises `Refused` (no_endpoint), `UpstreamFault`."""
+    """A connection to one of the healthy endpoints. Raises `Refused` (no_endpoint), `UpstreamFault`.
+
+    `failed_at` is told of each endpoint that could not be connected to.
+    """
     world, failed = inbound.world, inbound.failed
     chosen = candidates(endpoints, world.chance)
     if not chosen:
@@ -64,15 +72,31 @@ async def dial(
         chosen = tuple(endpoint for endpoint in chosen if endpoint != failed.endpoint)
     inbound.entry.state = "dial"
     started = world.clock()
-    sock, at = await world.dialer.connect(
-        [_address(endpoint) for endpoint in chosen],
-        connect_timeout_seconds=connect_timeout_seconds,
-        tried=() if failed is None else ((_address(failed.endpoint), failed.error),),
-    )
+    try:
+        sock, at = await world.dialer.connect(
+            [_address(endpoint) for endpoint in chosen],
+            connect_timeout_seconds=connect_timeout_seconds,
+            tried=() if failed is None else ((_address(failed.endpoint), failed.error),),
+        )
+    except UpstreamFault:
+        tell(chosen, None, failed_at)
+        raise
     world.metrics.dial_seconds.observe(world.clock() - started)
     endpoint = next(e for e in chosen if (e.address, e.port) == (at.host, at.port))
+    tell(chosen, endpoint, failed_at)
     inbound.entry.endpoint = endpoint
     return sock, endpoint
+
+
+def tell(
+    dialled: Iterable[Endpoint],
+    answered: Endpoint | None,
+    failed_at: Callable[[Endpoint], None] | None,
+) -> None:
+    """Name those that were dialled in vain, before the one that answered."""
+    if failed_at is not None:
+        for endpoint in takewhile(lambda one: one != answered, dialled):
+            failed_at(endpoint)
 
 
 async def originate(

@@ -53,6 +53,10 @@ class Way(Protocol):
         """The exchange is over."""
         ...
 
+    def failed(self) -> None:
+        """The upstream was asked, and has not answered: lost, no HTTP, or too late."""
+        ...
+
     @property
     def may_repeat(self) -> bool:
         """Whether there are attempts after which `again` might say yes."""

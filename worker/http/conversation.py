@@ -50,6 +50,7 @@ class _Asked:
     body: Body
     started: float
     status: int = 0  # of what was answered; 0 is nothing yet
+    way: Way | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,14 @@ def _may_repeat(lost: UpstreamLost, upstream: Upstream | Place, request: Request
         return may_repeat(lost, request)
     again = lost.unanswered and upstream.is_used
     return again and (not upstream.has_sent or request.method in IDEMPOTENT)
+
+
+def _grew_old(error: UpstreamLost | BadResponse, upstream: Upstream | Place) -> bool:
+    """Whether a connection was let go of in the very moment that it was used again."""
+    if not isinstance(error, UpstreamLost):
+        return False
+    was_used = upstream.is_used if isinstance(upstream, Upstream) else error.was_used
+    return was_used and error.unanswered
 
 
 class Conversation:
@@ -201,14 +210,13 @@ class Conversation:
 
     async def _forward(self, way: Way, asked: _Asked) -> Outcome | End:
         """Ask an upstream, by a route with retries perhaps several, within the time of one request."""
+        asked.way = way
         start = opening(asked.body, self._client)
         if not way.may_repeat:
             return await self._attempt(asked, _Attempt(way, start, way.timeout_seconds, way.amend))
         start = await self._held(asked, start)
         is_whole = asked.body.is_over
         ends = trio.current_time() + way.timeout_seconds
-        if is_whole:
-            self._patience.wait(Phase.ANSWER, way.timeout_seconds)
         while True:
             try:
                 return await self._repeatable(way, asked, start, ends, is_whole=is_whole)
@@ -249,6 +257,7 @@ class Conversation:
         """Ask an upstream; a second time if the first had hung up before it was asked."""
         request, client, way = asked.request, self._client, attempt.way
         is_whole = asked.body.is_over
+        self._patience.wait(Phase.ANSWER, attempt.seconds)
         upstream = await way.connect(afresh=False)
         if request.expects_continue and not is_whole and not attempt.start:
             await client.send(answers.CONTINUE)
@@ -262,9 +271,17 @@ class Conversation:
     async def _ask(
         self, asked: _Asked, attempt: _Attempt, upstream: Upstream | Place
     ) -> Outcome | End:
-        if isinstance(upstream, Upstream):
-            return await self._ask_http1(asked, attempt, upstream)
-        ask = await ask_on(attempt.way, asked.request, upstream)
+        try:
+            if isinstance(upstream, Upstream):
+                return await self._ask_http1(asked, attempt, upstream)
+            return await self._ask_http2(asked, attempt, upstream)
+        except (UpstreamLost, BadResponse) as error:
+            if not _grew_old(error, upstream):
+                attempt.way.failed()
+            raise
+
+    async def _ask_http2(self, asked: _Asked, attempt: _Attempt, place: Place) -> Outcome:
+        ask = await ask_on(attempt.way, asked.request, place)
         try:
             return await self._passing(asked, attempt).run(ask)
         finally:
@@ -367,5 +384,7 @@ class Conversation:
             case Phase.HEAD | Phase.UPLOAD:
                 return await self._refuse(BadRequest("it took too long to come", 408))
             case Phase.ANSWER:
+                if self._asked is not None and self._asked.way is not None:
+                    self._asked.way.failed()
                 return await self._say(answers.TIMED_OUT)
         self._break_off(End.IDLE_TIMEOUT, "no byte of the answer moved for too long")

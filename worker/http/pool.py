@@ -7,7 +7,7 @@ is met by the exchange, which may try again.
 Belongs here: who is idle, since when, and how many there are. Never here: dialling, or choosing an endpoint.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from cluster.routes import Endpoint
@@ -77,6 +77,18 @@ class Pools:
     def count(self, key: Key) -> None:
         """One more to this endpoint, however many there are."""
         self._counts[key] = self._counts.get(key, 0) + 1
+
+    def count_of(self, key: Key) -> int:
+        """How many connections there are to this endpoint, idle or not."""
+        return self._counts.get(key, 0)
+
+    def make_room(self, keys: Iterable[Key]) -> bool:
+        """Close an idle connection to one of these endpoints, if there is any."""
+        for key in keys:
+            if idle := self._idle.get(key):
+                self.drop(idle.pop(0))
+                return True
+        return False
 
     def give(self, upstream: Upstream) -> None:
         """It can be used again: the exchange is over, and nothing is left to read."""

@@ -182,6 +182,13 @@ class Metrics:
             registry=registry,
             is_quiet=True,
         )
+        self.ejections = Counts(
+            "lockgate_endpoint_ejections",
+            "Endpoints put out for a while, as they kept failing.",
+            labels,
+            registry=registry,
+            is_quiet=True,
+        )
         self.http_seconds = Spreads(
             "lockgate_http_request_duration_seconds",
             "From a request's head to the end of its answer.",

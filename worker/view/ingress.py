@@ -34,6 +34,8 @@ from worker.tls.contexts import UnusableMaterial
 from worker.view import view
 from worker.view.contexts import HTTP2_ALPN, ClientContexts, Context
 from worker.view.outside_tls import OutsideContexts, OutsideTls
+from worker.view.rooms import KeptRooms
+from worker.view.standings import KeptStandings
 
 #: What clients may choose from, by the listener's protocol.
 _ALPN = {"tcp": (), "http": (b"http/1.1",)}
@@ -45,11 +47,15 @@ class IngressContexts:
 
     inside: ClientContexts = field(default_factory=ClientContexts)
     outside: OutsideContexts = field(default_factory=OutsideContexts)
+    standings: KeptStandings = field(default_factory=KeptStandings)
+    rooms: KeptRooms = field(default_factory=KeptRooms)
 
     def forget_others(self) -> None:
         """Forget all that the last compilation did not ask for."""
         self.inside.forget_others()
         self.outside.forget_others()
+        self.standings.forget_others()
+        self.rooms.forget_others()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,7 +123,8 @@ class IngressViews:
         context: Context,
         tls: OutsideTls | None,
     ) -> view.IngressRoute:
-        name, targets = str(service.service), tuple(map(self._target, service.targets))
+        name = str(service.service)
+        targets = tuple(self._target(listener, service, one) for one in service.targets)
         by_id = {one.id: made for one, made in zip(service.targets, targets, strict=True)}
         http = service.http
         return view.IngressRoute(
@@ -166,17 +173,25 @@ class IngressViews:
             return self.contexts.outside.of_files(files, served.tls, alpn)
         return self.contexts.outside.of_leaf(leaf, served.tls, alpn)
 
-    def _target(self, target: IngressTarget) -> view.IngressTarget:
+    def _target(
+        self, listener: Listener, service: IngressService, target: IngressTarget
+    ) -> view.IngressTarget:
         plain = self.endpoints[target.plaintext] if target.plaintext else ()
         if plain:
             self.decided.add(target.service)
+        endpoints = (*self.endpoints[target.endpoints], *plain)
+        key = (listener.gateway, str(listener.port), str(service.service), target.server_name)
+        ejections = self.metrics.ejections.labels(listener.gateway, str(target.service))
         return view.IngressTarget(
             service=target.service,
             server_name=target.server_name,
             expected_uri=self._uri(target.service, target.datacenter),
-            endpoints=(*self.endpoints[target.endpoints], *plain),
+            endpoints=endpoints,
             plaintext=frozenset(plain),
             connect_timeout_seconds=target.connect_timeout_seconds,
+            limits=service.limits,
+            standings=self.contexts.standings.of(key, endpoints, service.health, ejections),
+            room=self.contexts.rooms.of(key),
         )
 
     def _uri(self, service: ServiceName, datacenter: str) -> str:
@@ -194,7 +209,7 @@ def _way(way: Way, targets: Mapping[str, view.IngressTarget]) -> view.IngressWay
     return view.IngressWay(
         way=way,
         up=tuple(
-            (target, picker_of(way.balancer, target.endpoints))
+            (target, picker_of(way.balancer, target.endpoints, target.room.active))
             for target in named
             if target.has_healthy
         ),

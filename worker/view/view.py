@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from cluster.authorize import DestinationPolicy
 from cluster.balance import Picker
+from cluster.balance.limits import UpstreamLimits
 from cluster.errors import Problem
 from cluster.http import RequestPolicy
 from cluster.http.affinity import Affinities
@@ -19,10 +20,12 @@ from cluster.names import ServiceName
 from cluster.policies import RulesByDestination
 from cluster.routes import Endpoint, HttpRoute, Listener
 from cluster.snapshot import Policy, SnapshotId
+from worker.http.room import Room
 from worker.relay.porter import Directory
 from worker.telemetry.metrics import HttpMeters, ServiceMeters
 from worker.view.contexts import Context, Origination, ServerTls
 from worker.view.outside_tls import OutsideTls
+from worker.view.standings import Standings
 from worker.view.tokens import Tokens
 from worker.view.ways import Ways
 
@@ -86,7 +89,10 @@ class TerminatingView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressTarget:
-    """Instances of one service, and who has to answer there; those in `plaintext` prove nothing."""
+    """Instances of one service, and who has to answer there; those in `plaintext` prove nothing.
+
+    `standings` and `room` are those of the target in every view.
+    """
 
     service: ServiceName
     server_name: str
@@ -94,10 +100,18 @@ class IngressTarget:
     endpoints: tuple[Endpoint, ...]
     plaintext: frozenset[Endpoint]
     connect_timeout_seconds: float
+    limits: UpstreamLimits
+    standings: Standings
+    room: Room
 
     @property
     def has_healthy(self) -> bool:
         return any(endpoint.healthy for endpoint in self.endpoints)
+
+    def in_place(self, now: float) -> tuple[Endpoint, ...]:
+        """The healthy endpoints that are not out for their failures."""
+        out = self.standings.out(now)
+        return tuple(one for one in self.endpoints if one.healthy and one not in out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

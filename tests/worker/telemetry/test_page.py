@@ -8,7 +8,7 @@ from pathlib import Path
 from cluster.names import ServiceName
 from cluster.reasons import End, HelloReject, RevocationCause
 from worker.node.metrics import render
-from worker.telemetry.metrics import Metrics, families
+from worker.telemetry.metrics import Metrics, RetryEnd, families
 from worker.view.view import View
 
 
@@ -19,6 +19,8 @@ def count_something_of_everything(metrics):
     http.requests(200).inc(3)
     http.requests(503).inc()
     http.requests(999).inc()
+    http.retries(RetryEnd.MADE).inc()
+    metrics.ejections.labels("front", "api").inc()
     for seconds in (0.0, 0.0005, 11):
         http.seconds.observe(seconds)
     setup = (

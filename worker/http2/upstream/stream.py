@@ -52,8 +52,15 @@ def _not_counted(_: int) -> None:
     """Nobody counts these bytes."""
 
 
+def _not_told() -> None:
+    """Nobody waits for the end."""
+
+
 class Stream:
-    """One request; see `worker.http.asking.Place`. `moved` is told of bytes that were sent, as they are."""
+    """One request; see `worker.http.asking.Place`.
+
+    `moved` is told of bytes that were sent, as they are, and `over` of the end.
+    """
 
     __slots__ = (
         "_bell",
@@ -70,6 +77,7 @@ class Stream:
         "is_ended",
         "is_sent",
         "moved",
+        "over",
         "trailers",
         "was_used",
         "window_used",
@@ -81,6 +89,7 @@ class Stream:
         self.is_sent = False
         self.is_ended = False
         self.moved: Callable[[int], None] = _not_counted
+        self.over: Callable[[], None] = _not_told
         self.trailers: Fields = ()
         self.was_used = was_used
         self.window_used = 0  # and read, but not opened again yet
@@ -154,6 +163,7 @@ class Stream:
     def give_back(self, *, reusable: bool) -> None:
         self._pieces.clear()
         self._carrier.leave(self)
+        self.over()
 
     # What the connection does.
 
