@@ -15,8 +15,9 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import Event
-from h2.exceptions import ProtocolError
+from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes, Settings
+from hpack.exceptions import HPACKError
 from hyperframe.frame import GoAwayFrame
 
 from worker.http.fields import Field
@@ -72,8 +73,8 @@ class Link:
         try:
             events = self._h2.receive_data(data)
         except ProtocolError as error:
-            self._is_told = True  # the library says GOAWAY by itself
-            raise Broken(ErrorCodes(error.error_code), str(error)) from None
+            self._h2.clear_outbound_data_buffer()  # the library's GOAWAY: ours has the better code
+            raise Broken(_code(error), str(error)) from None
         finally:
             self._flush()
         if self._h2.encoder.header_table_size > _TABLE_BYTES:
@@ -157,6 +158,13 @@ class Link:
         """Nothing more will be said."""
         self._is_ending = True
         self._wake.set()
+
+
+def _code(error: ProtocolError) -> ErrorCodes:
+    """The library says PROTOCOL_ERROR for fields that cannot be decoded (section 4.3)."""
+    if isinstance(error.__cause__, HPACKError) and not isinstance(error, DenialOfServiceError):
+        return ErrorCodes.COMPRESSION_ERROR
+    return ErrorCodes(error.error_code)
 
 
 def _server(limits: HttpLimits) -> H2Connection:

@@ -94,7 +94,8 @@ class Serving:
         except BadRequest as bad:
             await self._refuse(bad)
         except Malformed:
-            self._broken_off(400, ErrorCodes.PROTOCOL_ERROR)
+            self._over(400)
+            stream.refuse()
 
     async def _forward(self, way: Way, request: RequestHead) -> None:
         try:

@@ -141,6 +141,11 @@ class Stream:
             self.is_over = True
             self._link.reset(self.number, code)
 
+    def refuse(self) -> None:
+        """End it for what the caller did, which may not happen too often. Raises `Broken`."""
+        self.reset(ErrorCodes.PROTOCOL_ERROR)
+        self._link.calm.refused(self._link.clock())
+
     def leave(self) -> None:
         """Nobody serves it any more: what nobody took is given back to the connection's window, and who is
         still sending a body is told to stop (RFC 9113 section 8.1).

@@ -201,7 +201,7 @@ class _Compiler:
         if leaf is None:
             return None
         try:
-            tls = self.shop.contexts.get(leaf, bundle)
+            tls = self.shop.contexts.get(leaf, bundle, route.protocol if route.http else "tcp")
         except UnusableMaterial as error:
             self.problems.append(Problem(path=leaf.uri, message=f"its leaf is of no use: {error}"))
             return None

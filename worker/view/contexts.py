@@ -5,7 +5,7 @@ is set up (`worker.tls.contexts`).
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,14 @@ from cluster.process.clock import wall_clock
 from cluster.reasons import End
 from cluster.routes import OriginationTls
 from worker.tls.contexts import mesh_client_context, origination_context, server_context
+
+#: What callers may choose from by ALPN, by the protocol of what is served, in our order (Consul's own).
+ALPN: Mapping[str, tuple[bytes, ...]] = {
+    "tcp": (),
+    "http": (b"http/1.1",),
+    "http2": (b"h2", b"http/1.1"),
+    "grpc": (b"h2", b"http/1.1"),
+}
 
 #: An OpenSSL context; only `worker.tls` looks inside.
 Context = Any
@@ -56,7 +64,7 @@ class ServerContexts:
 
     def __init__(self, wall_clock: Callable[[], float] = wall_clock) -> None:
         self._wall_clock = wall_clock
-        self._made: dict[tuple[str, str], ServerTls] = {}
+        self._made: dict[tuple[str, str, str], ServerTls] = {}
         self._good_bundle = ""
 
     def require(self, bundle: TrustBundle) -> None:
@@ -65,9 +73,9 @@ class ServerContexts:
             origination_context(b"\n".join(root.pem for root in bundle.roots))
             self._good_bundle = bundle.digest
 
-    def get(self, leaf: Leaf, bundle: TrustBundle) -> ServerTls:
-        """Raises `UnusableMaterial`."""
-        key = (leaf.digest, bundle.digest)
+    def get(self, leaf: Leaf, bundle: TrustBundle, protocol: str = "tcp") -> ServerTls:
+        """For a service of this protocol. Raises `UnusableMaterial`."""
+        key = (leaf.digest, bundle.digest, protocol)
         found = self._made.get(key)
         if found is None:
             trust_domain = bundle.trust_domain
@@ -77,13 +85,14 @@ class ServerContexts:
                 tuple(root.pem for root in bundle.roots),
                 check_peer=lambda uris: peer_problem(trust_domain, uris),
                 wall_clock=self._wall_clock,
+                alpn=ALPN[protocol],
             )
-            found = self._made[key] = ServerTls(context, *key)
+            found = self._made[key] = ServerTls(context, leaf.digest, bundle.digest)
         return found
 
     def keep(self, used: frozenset[tuple[str, str]]) -> None:
         """Forget all contexts but these."""
-        self._made = {key: made for key, made in self._made.items() if key in used}
+        self._made = {key: made for key, made in self._made.items() if key[:2] in used}
 
 
 #: What we offer to whom we speak HTTP/2 to (RFC 9113 section 3.2).

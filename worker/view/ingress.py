@@ -32,13 +32,10 @@ from cluster.snapshot import Trust
 from worker.telemetry.metrics import Metrics
 from worker.tls.contexts import UnusableMaterial
 from worker.view import view
-from worker.view.contexts import HTTP2_ALPN, ClientContexts, Context
+from worker.view.contexts import ALPN, HTTP2_ALPN, ClientContexts, Context
 from worker.view.outside_tls import OutsideContexts, OutsideTls
 from worker.view.rooms import KeptRooms
 from worker.view.standings import KeptStandings
-
-#: What clients may choose from, by the listener's protocol.
-_ALPN = {"tcp": (), "http": (b"http/1.1",)}
 
 
 @dataclass(slots=True)
@@ -168,7 +165,7 @@ class IngressViews:
         """Raises `UnusableMaterial`."""
         if served.tls is None:
             return None
-        files, alpn = service.files or served.tls.files, _ALPN[served.protocol]
+        files, alpn = service.files or served.tls.files, ALPN[served.protocol]
         if files is not None:
             return self.contexts.outside.of_files(files, served.tls, alpn)
         return self.contexts.outside.of_leaf(leaf, served.tls, alpn)
