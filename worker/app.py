@@ -82,6 +82,8 @@ class Worker:
                 around.start_soon(self.world.handshakes.attend)
                 around.start_soon(self.world.timers.attend)
                 around.start_soon(self.world.channels.attend)
+                if self.world.express is not None:
+                    around.start_soon(self.world.express.attend)
                 around.start_soon(control.run, bus)
                 around.start_soon(self._follow_descriptors, listeners, control)
                 around.start_soon(sweep, self.world)

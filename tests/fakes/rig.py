@@ -322,6 +322,8 @@ async def rig(limits=None, dialer=None, engine=None, gates=True):
             nursery.start_soon(world.handshakes.attend)
             nursery.start_soon(world.timers.attend)
             nursery.start_soon(world.channels.attend)
+            if world.express is not None:
+                nursery.start_soon(world.express.attend)
 
             def door(gateway):
                 entrance = entrance_of(gateway, express=world.launcher is not None)

@@ -15,6 +15,7 @@ from cluster.routes import Endpoint
 from worker.current import Current
 from worker.dial import Dialer
 from worker.gateways.handshakes import Handshakes
+from worker.http.express import Express, express
 from worker.http.patience import Timers
 from worker.http.pool import Pools
 from worker.http2.upstream.channels import Channels
@@ -53,6 +54,8 @@ class World:
     pools: Pools = field(init=False)
     channels: Channels = field(init=False)
     timers: Timers = field(init=False)
+    #: Turns without a task, where the engine is native as well.
+    express: Express | None = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.settings.limits
@@ -67,6 +70,7 @@ class World:
         own(self, "pools", Pools(self.clock))
         own(self, "channels", Channels(self.clock, self.pools))
         own(self, "timers", Timers(self.clock))
+        own(self, "express", express() if launcher else None)
         own(self, "handshakes", Handshakes(limits.handshake_timeout_seconds, self.clock, flush))
         own(
             self,

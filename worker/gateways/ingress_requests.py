@@ -250,6 +250,9 @@ class _Way:
         self._retries_made += 1
         return pause_seconds(self._retries_made - 1, visitor.inbound.world.chance)
 
+    def at_once(self) -> Upstream | None:
+        return self._upstreams.at_once(self._found.up, self._affinity.key)
+
     async def connect(self, *, afresh: bool) -> Upstream | Place:
         return await self._upstreams.connect(self._found.up, self._affinity.key, afresh=afresh)
 

@@ -13,6 +13,7 @@ what is sent.
 
 from collections.abc import Container, Iterator, Mapping
 from functools import partial
+from itertools import chain
 
 from cluster.authorize import Permit
 from cluster.balance import Picker
@@ -53,6 +54,9 @@ class Upstreams:
         self._tried: set[Endpoint] = set()
         self._last: tuple[IngressTarget, Endpoint] | None = None
         self._entered: tuple[IngressTarget, Endpoint] | None = None
+        #: What `at_once` leaves to the next `connect`: a connection, or the choices that it began with.
+        self._ready: Upstream | None = None
+        self._begun: Iterator[tuple[IngressTarget, Endpoint]] | None = None
 
     def go_elsewhere(self) -> None:
         """The next connection is not to lead where the last one did, if there is another place."""
@@ -77,10 +81,41 @@ class Upstreams:
         world = self._inbound.world
         target.standings.failed(endpoint, world.clock(), world.chance)
 
+    def at_once(self, up: Up, key: int | None) -> Upstream | None:
+        """A pooled connection to the first choice; the next `connect` gives it, or goes on from here."""
+        http = self._route.http
+        if http is None or http.http2:
+            return None
+        choices = self._choices(up, key)
+        first = next(choices, None)
+        if first is None:
+            return None
+        self._begun = chain((first,), choices)
+        target, endpoint = first
+        if target.plaintext and target.service not in self._permits:
+            return None
+        try:
+            target.room.enter(target.limits, endpoint)
+        except Refused:
+            return None
+        self._entered = first
+        found = self._pooled(target, endpoint)
+        if found is None:
+            self._leave()
+            return None
+        self._last, self._begun, self._ready = first, None, found
+        self._inbound.entry.endpoint, self._inbound.entry.service = endpoint, target.service
+        found.moved = counting(self._inbound, UP)
+        return found
+
     async def connect(self, up: Up, key: int | None, *, afresh: bool) -> Upstream | Place:
         """To the first target, or its stand-ins where it cannot be reached. Raises `Unserved`."""
+        ready, self._ready = self._ready, None
+        if ready is not None and not afresh:
+            return ready
         fault = answers.NO_HEALTHY_UPSTREAM
-        for target, endpoint in self._choices(up, key):
+        choices, self._begun = self._begun, None
+        for target, endpoint in choices or self._choices(up, key):
             if target.plaintext and target.service not in self._permits:
                 raise Unserved(answers.DENIED)
             self._last = target, endpoint

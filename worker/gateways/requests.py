@@ -221,7 +221,7 @@ def _element(client: TlsLeg, own_uri: str) -> bytes:
 class _Way:
     """One permitted request on its way out; see `worker.http.conversation.Way`."""
 
-    __slots__ = ("_caller", "_hop", "_http", "_target", "_verified")
+    __slots__ = ("_caller", "_drawn", "_hop", "_http", "_ready", "_target", "_verified")
 
     def __init__(
         self,
@@ -238,6 +238,8 @@ class _Way:
         self._http = http
         self._hop = hop
         self._verified = verified
+        self._drawn: Endpoint | None = None  # by `at_once`, for the next `connect`
+        self._ready: Upstream | None = None
 
     @property
     def timeout_seconds(self) -> float:
@@ -272,9 +274,23 @@ class _Way:
     def again(self, outcome: Outcome) -> float | None:
         return None
 
+    def at_once(self) -> Upstream | None:
+        self._ready = None
+        if self._http.http2:
+            return None
+        endpoint = self._drawn = self._target.ways.draw(self._caller.inbound.world.chance)
+        found = None if endpoint is None else self._pooled(endpoint)
+        if found is not None:
+            self._drawn, self._ready = None, self._lead_to(found)
+        return found
+
     async def connect(self, *, afresh: bool) -> Upstream | Place:
-        inbound, target = self._caller.inbound, self._target
-        endpoint = target.ways.draw(inbound.world.chance)
+        ready, self._ready = self._ready, None
+        if ready is not None and not afresh:
+            return ready
+        endpoint, self._drawn = self._drawn, None
+        if endpoint is None:
+            endpoint = self._target.ways.draw(self._caller.inbound.world.chance)
         if endpoint is None:
             raise Unserved(answers.NO_HEALTHY_UPSTREAM)
         try:
@@ -284,7 +300,10 @@ class _Way:
             upstream = found or await self._dial(endpoint)
         except (UpstreamFault, Refused) as error:
             raise Unserved(FAILED[error.end]) from error
-        inbound.entry.endpoint = upstream.endpoint
+        return self._lead_to(upstream)
+
+    def _lead_to(self, upstream: Upstream) -> Upstream:
+        self._caller.inbound.entry.endpoint = upstream.endpoint
         upstream.moved = self._caller.count_up
         return upstream
 
@@ -350,6 +369,7 @@ class _Way:
         return leg, order[at]
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:
+        self._ready = None
         pools = self._caller.inbound.world.pools
         if reusable:
             pools.give(upstream)

@@ -35,10 +35,11 @@ MakeJudge = Callable[[Inbound], Judge]
 
 async def converse(wire: Wire, judge: Judge, make: MakeJudge, limits: HttpLimits) -> End:
     """Serve the requests of a caller. `judge` is of the connection as a whole."""
-    timers = judge.inbound.world.timers
+    world = judge.inbound.world
+    timers = world.timers
     if not _agreed_on_http2(wire):
         try:
-            return await Conversation(wire, judge, timers, limits).run()
+            return await Conversation(wire, judge, timers, limits, world.express).run()
         except SpeaksHttp2:
             pass
     return await Http2Conversation(wire, Strands(judge, make), timers, limits).run()

@@ -43,6 +43,12 @@ class Way(Protocol):
         """The answer's head as the caller gets it."""
         ...
 
+    def at_once(self) -> Upstream | None:
+        """A connection for the first attempt, if there is one that was used before, and a failure of it is no
+        more than that. The next `connect` gives the same one, or goes on from where this had to stop.
+        """
+        ...
+
     async def connect(self, *, afresh: bool) -> Upstream | Place:
         """A connection to an upstream, or a place on one; with `afresh` on none that was used before. Raises
         `Unserved`.

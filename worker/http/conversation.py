@@ -30,6 +30,7 @@ from worker.http.exchange import (
     opened,
     opening,
 )
+from worker.http.express import Express
 from worker.http.faults import BadRequest, BadResponse, SpeaksHttp2
 from worker.http.limits import DEFAULT_LIMITS, UNWANTED_BODY_BYTES, HttpLimits
 from worker.http.passing import Passing
@@ -39,6 +40,7 @@ from worker.http.reading import HTTP2, next_request
 from worker.http.repeats import HELD_BODY_BYTES, PassedOver, answered, failed
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
+from worker.http.turns import Begun, Turns
 from worker.http.wire import Wire
 
 
@@ -101,7 +103,9 @@ class Conversation:
         backend: Backend,
         timers: Timers,
         limits: HttpLimits = DEFAULT_LIMITS,
+        express: Express | None = None,
     ) -> None:
+        """With `express` common turns are no task's."""
         self._client = client
         self._backend = backend
         self._limits = limits
@@ -111,6 +115,9 @@ class Conversation:
         )
         self._asked: _Asked | None = None
         self._is_first = True
+        self._turns_at_once = (
+            None if express is None else Turns(express, client, backend, self._patience, limits)
+        )
 
     async def run(self) -> End:
         """Until either side has had enough. Raises `Ended` when it was not in order, and `SpeaksHttp2`."""
@@ -139,6 +146,11 @@ class Conversation:
         """One request; None if another may follow."""
         self._asked = None
         try:
+            if self._turns_at_once is not None and not self._client.unread:
+                begun = await self._common(self._turns_at_once)
+                self._is_first &= self._turns_at_once.is_first
+                if begun is not None:
+                    return await self._take_over(begun)
             request = await self._next()
             if request is None:
                 await self._client.hang_up()
@@ -183,11 +195,32 @@ class Conversation:
         finally:
             backend.waits(None)
 
+    async def _common(self, turns: Turns) -> Begun | None:
+        """What is common needs nobody; the first that is not."""
+        try:
+            return await turns.run()
+        except BaseException:
+            if begun := turns.broken_off():
+                way = None if isinstance(begun.judged, Answer) else begun.judged
+                self._asked = _Asked(begun.request, body_of(0), begun.started, way=way)
+            raise
+
+    async def _take_over(self, begun: Begun) -> End | None:
+        """Go on with what was begun without a task."""
+        request = begun.request
+        asked = self._asked = _Asked(request, body_of(request.length or 0), begun.started)
+        if not begun.rest:
+            return await self._decided(asked, begun.judged)
+        self._patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
+        await self._client.send(begun.rest)
+        self._over(begun.status)
+        return None
+
     async def _serve(self, request: RequestHead) -> End | None:
-        length = request.length
-        body = body_of(length or 0)
-        asked = self._asked = _Asked(request, body, trio.current_time())
-        judged = self._backend.judge(request)
+        asked = self._asked = _Asked(request, body_of(request.length or 0), trio.current_time())
+        return await self._decided(asked, self._backend.judge(request))
+
+    async def _decided(self, asked: _Asked, judged: Way | Answer) -> End | None:
         if isinstance(judged, Answer):
             return await self._say(judged)
         try:

@@ -150,15 +150,31 @@ class Exchange:
         """
         self._request, self._body, self._upstream = request, body, upstream
         self._timeout_seconds, self._amend = timeout_seconds, amend
+        if upstream.watcher is not None:
+            upstream.watcher.let_go(upstream)
         is_whole = body.is_over
-        self._expect(Phase.ANSWER if is_whole else Phase.UPLOAD)
         try:
-            await upstream.send(head)
+            if upstream.left is None:
+                self._expect(Phase.ANSWER if is_whole else Phase.UPLOAD)
+                await upstream.send(head)
+            else:
+                await self._send_left(upstream.left)
         except ConnectionError:
             if is_whole and not upstream.has_sent:
                 raise UpstreamLost(unanswered=True) from None
             # It may have answered before it went.
         return await (self._answer(upstream.more_alone) if is_whole else self._both_ways())
+
+    async def _send_left(self, left: bytes) -> None:
+        """The rest of a request that was sent without a task; it is waited for since then."""
+        upstream = self._upstream
+        upstream.left = None
+        if left:
+            has_sent = upstream.has_sent
+            try:
+                await upstream.send(left)
+            finally:
+                upstream.has_sent |= has_sent
 
     def _expect(self, phase: Phase) -> None:
         seconds = self._timeout_seconds if phase is Phase.ANSWER else self._limits.stall_seconds

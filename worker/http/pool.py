@@ -9,10 +9,15 @@ Belongs here: who is idle, since when, and how many there are. Never here: diall
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from cluster.routes import Endpoint
+from worker.http import native
 from worker.http.wire import Wire
 from worker.net.leg import Leg
+
+if TYPE_CHECKING:
+    from worker.http._channel import Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +33,27 @@ class PoolLimits:
 Key = tuple[str, int, Hashable]
 
 
+class Watcher(Protocol):
+    """Whoever has registered an upstream's descriptor, from one use to the next."""
+
+    def let_go(self, upstream: "Upstream") -> None:
+        """No more of this."""
+        ...
+
+
 class Upstream(Wire):
     """A connection to an endpoint."""
 
-    __slots__ = ("endpoint", "idle_since", "is_used", "key", "made_with")
+    __slots__ = (
+        "_channel",
+        "endpoint",
+        "idle_since",
+        "is_used",
+        "key",
+        "left",
+        "made_with",
+        "watcher",
+    )
 
     def __init__(self, leg: Leg, endpoint: Endpoint, key: Key, made_with: object = None) -> None:
         """`made_with` is the TLS context; one that has been replaced since is not used again."""
@@ -41,6 +63,23 @@ class Upstream(Wire):
         self.made_with = made_with
         self.is_used = False
         self.idle_since = 0.0
+        #: What is left to send of a request that was sent without a task (`turns`); None if none was.
+        self.left: bytes | None = None
+        #: Who has registered it for calls (`express`); a task that takes it has it let go of.
+        self.watcher: Watcher | None = None
+        self._channel: Channel | None = None
+
+    @property
+    def channel(self) -> "Channel":
+        """The same connection for calls that need no task, where their native form was built."""
+        if self._channel is None:
+            self._channel = native.channel.Channel(self.leg)
+        return self._channel
+
+    def is_quiet(self) -> bool:
+        if self._channel is None:
+            return super().is_quiet()
+        return not self.unread and self._channel.is_quiet()
 
 
 class Pools:

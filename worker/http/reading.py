@@ -7,15 +7,11 @@ What is common is read outside Python, where that form was built (`_heads`): it 
 Belongs here: finding and bounding heads in what was read so far. Never here: what a head means, or a socket.
 """
 
+from worker.http import native
 from worker.http.faults import BadRequest, BadResponse
 from worker.http.grammar import REQUEST_LINE
 from worker.http.requests import RequestHead, parse_request
 from worker.http.responses import ResponseHead, parse_response
-
-try:
-    from worker.http import _heads as quick
-except ImportError:
-    quick = None  # type: ignore[assignment]  # not built here
 
 _END = b"\r\n\r\n"
 #: The first line of a connection of HTTP/2 (RFC 9113 section 3.4), which is no request.
@@ -29,7 +25,7 @@ def next_request(
 
     One empty line before it is passed over (RFC 9112 section 2.2). Raises `BadRequest`.
     """
-    if quick is not None and (found := quick.request(unread, max_bytes, max_fields)):
+    if native.is_built and (found := native.heads.request(unread, max_bytes, max_fields)):
         return found[0], unread[found[1] :]
     return any_request(unread, max_bytes, max_fields)
 
@@ -61,7 +57,7 @@ def next_response(
 
     `method` is that of the request it answers. Raises `BadResponse`.
     """
-    if quick is not None and (found := quick.response(unread, method, max_bytes, max_fields)):
+    if native.is_built and (found := native.heads.response(unread, method, max_bytes, max_fields)):
         return found[0], unread[found[1] :]
     return any_response(unread, method, max_bytes, max_fields)
 

@@ -110,6 +110,8 @@ class Sidecar:
             announce(self.world.engine, self._why_not_native)
             around.start_soon(self.world.timers.attend)
             around.start_soon(self.world.channels.attend)
+            if self.world.express is not None:
+                around.start_soon(self.world.express.attend)
             async with trio.open_nursery() as serving:
                 try:
                     with trio.CancelScope() as accepting:

@@ -1,0 +1,14 @@
+"""What of HTTP has a form outside Python, where that was built; None where it was not.
+
+Belongs here: having it or not. Never here: choosing between forms.
+"""
+
+try:
+    from worker.http import _channel as channel
+    from worker.http import _heads as heads
+except ImportError:
+    is_built = False
+else:
+    is_built = True
+
+__all__ = ["channel", "heads", "is_built"]
