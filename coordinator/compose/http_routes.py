@@ -15,9 +15,6 @@ from coordinator.store.tables import ENTRIES
 
 from .linking import Link
 
-#: The protocol that gateways serve request by request; http2 and grpc are carried as tcp.
-HTTP = "http"
-
 
 def http_route(state: State, link: Link) -> HttpRoute:
     """What the entries say of this link's requests."""

@@ -25,7 +25,6 @@ from cluster.ingress import (
 from cluster.names import ServiceName
 from cluster.routes import GatewayKind
 from cluster.snapshot import EndpointSet, Trust
-from coordinator.entries.ingress_gateway import SERVED
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES, SERVICES
 
@@ -114,8 +113,6 @@ class _Maker:
         where = f"listener on port {listener.get('Port', 0)}"
         protocol = listener.get("Protocol") or "tcp"
         try:
-            if protocol not in SERVED:
-                raise NotServed(f"not served yet: {protocol}")
             tls = listener_tls(entry, listener)
         except NotServed as error:
             self._say(entry, f"{where}: {error}")

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from cluster.catalog import Instance, endpoint
+from cluster.chain.protocol import HTTP_LIKE
 from cluster.errors import Problem
 from cluster.names import ServiceName, service_sni
 from cluster.protocols import resolved_protocol
@@ -23,7 +24,7 @@ from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
 from .catalog import Catalog
-from .http_routes import HTTP, http_route
+from .http_routes import http_route
 from .kept import KeptRoutes
 from .linking import KIND, Link, gateways_by_service
 
@@ -102,7 +103,7 @@ def _route(state: State, link: Link, trust: Trust) -> TerminatingRoute:
         server_names=(_server_name(link.service, trust),),
         endpoints=f"service:{link.service}",
         protocol=protocol,
-        http=http_route(state, link) if protocol == HTTP else None,
+        http=http_route(state, link) if protocol in HTTP_LIKE else None,
         tls=link.tls,
     )
 

@@ -16,7 +16,6 @@ from .kind import (
     entry_shape,
     meta_rules,
     name_rules,
-    unenforced,
 )
 from .proxy_fields import PROTOCOLS
 from .report import Finding
@@ -34,8 +33,6 @@ LIMITS = (
     Field(name="PassiveHealthCheck", shape=PASSIVE_HEALTH_CHECK),
 )
 
-#: The protocols of listeners that gateways serve.
-SERVED = ("tcp", "http")
 
 SERVICE = Object(
     Field(name="Name", shape=Text()),
@@ -160,10 +157,6 @@ def _hosts_rules(service: Body, tls_enabled: bool, path: str) -> Iterator[Findin
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
-    for index, listener in enumerate(body.get("Listeners", [])):
-        path = f"Listeners[{index}]"
-        if listener.get("Protocol", "tcp") not in SERVED:
-            yield unenforced("HTTP/2, the listener is not served", f"{path}.Protocol")
     yield from sds_doubts(body)
 
 

@@ -14,7 +14,6 @@ from .kind import (
     meta_rules,
     name_rules,
     one_of,
-    unenforced,
     unenforced_fields,
 )
 from .proxy_fields import COMMON, PROTOCOLS, lower, proxy_doubts, proxy_rules
@@ -100,8 +99,6 @@ def _destination_rules(body: Body) -> Iterator[Finding]:
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
-    if body.get("Protocol", "tcp") not in ("tcp", "http"):
-        yield unenforced("HTTP/2, the service is carried as tcp", "Protocol")
     yield from unenforced_fields(body, _UNENFORCED)
     yield from proxy_doubts(body)
     yield from upstream_doubts(body.get("UpstreamConfig", {}))

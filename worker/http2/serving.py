@@ -82,7 +82,7 @@ class Serving:
         try:
             request = heads.request_of(
                 stream.asked,
-                is_whole=stream.is_whole,
+                is_whole=stream.is_bare,
                 max_bytes=limits.head_bytes,
                 max_fields=limits.fields,
             )

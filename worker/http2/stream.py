@@ -31,6 +31,7 @@ class Stream:
         "asked",
         "has_answered",
         "is_answered",
+        "is_bare",
         "is_over",
         "is_whole",
         "number",
@@ -42,6 +43,8 @@ class Stream:
         self.number = number
         #: The fields it began with.
         self.asked = fields
+        #: Whether the request has no body: it ended with its fields.
+        self.is_bare = is_whole
         #: Whether all of the request is here.
         self.is_whole = is_whole
         #: As they came; whole when the request is.

@@ -218,6 +218,7 @@ def _http(config: SidecarConfig, known: Known, own: OwnSide, metrics: Metrics) -
         route=own.http,
         own_uri=own_id(config, known).uri,
         meters=metrics.http(config.service, config.service),
+        http2=own.http2,
     )
 
 

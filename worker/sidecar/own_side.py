@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.chain.protocol import HTTP2_LIKE, HTTP_LIKE
 from cluster.protocols import resolved_protocol
 from cluster.routes import (
     DEFAULT_CONNECT_TIMEOUT_SECONDS,
@@ -20,16 +21,16 @@ from cluster.routes import (
 
 Body = Mapping[str, Any]
 
-#: The protocol that is served request by request; http2 and grpc are carried as tcp, where permissions deny.
-HTTP = "http"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnSide:
-    """How the program is reached. Without `http` the service is carried as tcp."""
+    """How the program is reached: without `http` its service is carried as tcp, with `http2` it is spoken to
+    in HTTP/2.
+    """
 
     connect_timeout_seconds: float
     http: HttpRoute | None
+    http2: bool = False
 
 
 def own_side(
@@ -41,7 +42,8 @@ def own_side(
     return OwnSide(
         connect_timeout_seconds=own.get("LocalConnectTimeoutMs", 0) / 1000
         or DEFAULT_CONNECT_TIMEOUT_SECONDS,
-        http=_http(own, (mesh or {}).get("HTTP") or {}) if protocol == HTTP else None,
+        http=_http(own, (mesh or {}).get("HTTP") or {}) if protocol in HTTP_LIKE else None,
+        http2=protocol in HTTP2_LIKE,
     )
 
 

@@ -15,11 +15,19 @@ EVERY = {"Config": {"protocol": "http"}}
         ({"Protocol": "tcp"}, EVERY, False),
         ({"Protocol": ""}, EVERY, True),
         (None, EVERY, True),
+        ({"Protocol": "grpc"}, None, True),
         ({"Protocol": "mongo"}, EVERY, False),
     ],
 )
 def test_the_protocol_is_that_of_service_defaults_else_of_all_proxies(own, every, is_http):
     assert (own_side(own, every, None).http is not None) is is_http
+
+
+@pytest.mark.parametrize(
+    ("protocol", "is_http2"), [("tcp", False), ("http", False), ("http2", True), ("GRPC", True)]
+)
+def test_a_program_is_spoken_to_in_the_http_of_its_protocol(protocol, is_http2):
+    assert own_side({"Protocol": protocol}, None, None).http2 is is_http2
 
 
 def test_what_nobody_says_is_as_in_envoy():
