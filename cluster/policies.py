@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from cluster.authorize import DestinationPolicy
-from cluster.http import RequestPolicy
+from cluster.http import Normalisation, RequestPolicy
 from cluster.intentions import Intention, covers, in_force, next_expiry
 from cluster.names import WILDCARD, ServiceName
 from cluster.shards import parts_of, shard_of
@@ -62,6 +62,11 @@ class RulesByDestination:
         self._wild = tuple(rule for group in self._groups.values() for rule in group.wild)
         ends = (group.next_expiry for group in self._groups.values())
         self.next_expiry = min(ends, default=math.inf)
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """How a request is read before any of them is asked."""
+        return self._policy.normalisation
 
     def at(self, now: float) -> "RulesByDestination":
         """The same without what has expired by `now`, in seconds since 1970."""

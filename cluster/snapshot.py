@@ -23,6 +23,7 @@ from cluster.certs import TrustBundle
 from cluster.codec import MAX_BYTES, decode, encode
 from cluster.errors import Problem, SnapshotRejected, WireError
 from cluster.http.providers import JwtProvider
+from cluster.http.target import DEFAULT_NORMALISATION, Normalisation
 from cluster.ingress.routes import IngressGateway
 from cluster.intentions import Intention
 from cluster.names import WILDCARD, ServiceName
@@ -45,7 +46,7 @@ class SnapshotId(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """All intentions, what holds where none matches, whose tokens they may want.
+    """All intentions, what holds where none matches, whose tokens they may want, and how requests are read.
 
     Few intentions are in evaluation order; of many, those towards one destination are.
     """
@@ -53,6 +54,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     default_allow: bool = False
     intentions: tuple[Intention, ...] = ()
     providers: tuple[JwtProvider, ...] = ()
+    normalisation: Normalisation = DEFAULT_NORMALISATION
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):

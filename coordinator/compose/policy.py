@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from cluster.http import DEFAULT_NORMALISATION, normalisation_of
 from cluster.http.providers import provider_of
 from cluster.intentions import (
     NEVER,
@@ -23,6 +24,7 @@ from cluster.moments import parse_moment
 from cluster.names import DEFAULT, ServiceName
 from cluster.shards import MOST_WHOLE, Sharded, joined, shard_of
 from cluster.snapshot import Policy
+from coordinator.entries.mesh import MESH_NAME
 from coordinator.store.records import Record
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
@@ -52,10 +54,12 @@ class Policies:
         for number in {*self._take_in(state), *self._ended(now)}:
             self._put_in_order(number, now)
         providers = state.under(ENTRIES, f"{PROVIDER_KIND}/")
+        mesh = state.get(ENTRIES, f"mesh/{MESH_NAME}")
         return Policy(
             default_allow=self._default_allow,
             intentions=self._all(),
             providers=tuple(provider_of(record.value) for record in providers),
+            normalisation=normalisation_of(mesh.value) if mesh else DEFAULT_NORMALISATION,
         )
 
     def _take_in(self, state: State) -> Iterator[int]:

@@ -56,6 +56,7 @@ SHAPE = entry_shape(
     Field(name="Peering", shape=Object(Field(name="PeerThroughMeshGateways", shape=Flag()))),
 )
 
+_ALWAYS_NORMAL = {"InsecureDisablePathNormalization": "paths as they came, they are normalised"}
 _UNENFORCED = {
     "TransparentProxy": "transparent proxies",
     "AllowEnablingPermissiveMutualTLS": "permissive mutual TLS",
@@ -79,7 +80,8 @@ def _rules(body: Body) -> Iterator[Finding]:
 
 def _doubts(body: Body) -> Iterator[Finding]:
     yield from unenforced_fields(body, _UNENFORCED)
-    yield from unenforced_fields(body.get("HTTP", {}), {"Incoming": "settings of HTTP"}, "HTTP")
+    said = body.get("HTTP", {}).get("Incoming", {}).get("RequestNormalization", {})
+    yield from unenforced_fields(said, _ALWAYS_NORMAL, _NORMALIZATION)
     if body.get("ValidateClusters"):
         yield Finding("ValidateClusters", "has no effect: there is no Envoy in Lockgate")
 

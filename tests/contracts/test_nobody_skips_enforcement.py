@@ -361,6 +361,35 @@ async def check(spoken, cell, opened, case):
             await trio.aclose_forcefully(stream)
 
 
+#: What differs in spelling only, where the mesh says so, and a way through if it did not.
+ODD = Case(
+    "paths as the mesh wants them",
+    "allow",
+    (by_request("deny", PathPrefix="/admin"),),
+    False,
+    (
+        Ask(True, target="/a//b"),
+        Ask(False, target="//admin"),
+        Ask(False, target="/.//admin/x"),
+        Ask(False, target="/%2Fadmin"),
+        Ask(False, target="/x%2f..%2fadmin"),
+        Ask(False, target="/%5cadmin"),
+    ),
+)
+
+
+async def test_a_path_is_read_in_one_way_by_all():
+    async with doors("http", "allow") as found:
+        said = {"MergeSlashes": True, "PathWithEscapedSlashesAction": "UNESCAPE_AND_FORWARD"}
+        incoming = {"Incoming": {"RequestNormalization": said}}
+        await found.mesh.entry("mesh", "mesh", HTTP=incoming)
+        await found.decide(ODD)
+        sidecar = found.mesh.sidecar
+        await eventually(lambda: sidecar.world.current.view.rules.normalisation.merge_slashes)
+        for kind, opened in found.kinds.items():
+            await check(found.spoken, f"{kind}, {ODD.name}", opened, ODD)
+
+
 def test_every_kind_of_answer_is_among_the_cases():
     """The table itself: both defaults, and cases that let something pass and hold something back."""
     assert {case.default for case in CASES} == {"allow", "deny"}

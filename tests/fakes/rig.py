@@ -13,6 +13,7 @@ from pathlib import Path
 import trio
 
 from cluster.bus import connect, serve
+from cluster.http import DEFAULT_NORMALISATION
 from cluster.intentions import Action, Intention
 from cluster.messages import (
     Ack,
@@ -167,6 +168,7 @@ def snapshot(
     ingress=(),
     sets=(),
     providers=(),
+    normalisation=DEFAULT_NORMALISATION,
 ):
     """What a coordinator would compose."""
     return Snapshot(
@@ -185,7 +187,10 @@ def snapshot(
             *(EndpointSet(name=name, endpoints=found) for name, found in dict(sets).items()),
         ),
         policy=Policy(
-            default_allow=default_allow, intentions=tuple(rules), providers=tuple(providers)
+            default_allow=default_allow,
+            intentions=tuple(rules),
+            providers=tuple(providers),
+            normalisation=normalisation,
         ),
     )
 

@@ -34,6 +34,7 @@ from worker.http.asking import Place
 from worker.http.fields import FORWARDED, Fields
 from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
+from worker.http.normal import normalised
 from worker.http.pool import Upstream
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
@@ -91,7 +92,10 @@ class _Visitor:
         view = self.inbound.world.current.view.gateways.get(self._place)
         if not isinstance(view, IngressView) or not view.is_http:
             return answers.GONE
-        asked = request.as_judged()
+        read = normalised(request, self.inbound.world.current.view.rules.normalisation)
+        if isinstance(read, Answer):
+            return read
+        request, asked = read, read.as_judged()
         name = view.hosts.service(asked.host)
         route = view.routes.get(name) if name is not None else None
         if route is None or route.http is None:

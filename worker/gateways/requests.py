@@ -31,6 +31,7 @@ from worker.http.asking import Place
 from worker.http.backend import Unserved
 from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
+from worker.http.normal import normalised
 from worker.http.pool import Key, Upstream
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
@@ -117,13 +118,17 @@ class _Caller:
         target = self._target
         if target is None or target.http is None:
             return answers.GONE
-        permit = self._permit(request)
+        read = normalised(request, view.rules.normalisation)
+        if isinstance(read, Answer):
+            return read
+        permit = self._permit(read)
         if permit is None:
             self._denied.inc()
             return answers.DENIED
         self._allowed.inc()
-        if self._verified is not NOTHING_ASKED:
-            return _Way(self, permit, target, target.http, self._hop, self._verified)
+        if self._verified is not NOTHING_ASKED or read is not request:
+            sent = tokens.onward(read, self._verified)
+            return _Way(self, permit, target, target.http, self._hop, sent)
         if permit is not self._way_permit:
             self._way = _Way(self, permit, target, target.http, self._hop)
             self._way_permit = permit
@@ -169,7 +174,9 @@ class _Caller:
         view = self.inbound.world.current.view
         if view is not self._view:
             self._follow(view)
-        return isinstance(self._answer, Permit) or self._is_permitted(*self._carried)
+        if self._target is not None and isinstance(self._answer, Permit):
+            return True
+        return self._is_permitted(*self._carried)
 
     def _follow(self, view: View) -> None:
         entry, client = self.inbound.entry, self._client
@@ -221,7 +228,7 @@ def _element(client: TlsLeg, own_uri: str) -> bytes:
 class _Way:
     """One permitted request on its way out; see `worker.http.conversation.Way`."""
 
-    __slots__ = ("_caller", "_drawn", "_hop", "_http", "_ready", "_target", "_verified")
+    __slots__ = ("_caller", "_drawn", "_hop", "_http", "_ready", "_sent", "_target")
 
     def __init__(
         self,
@@ -230,14 +237,15 @@ class _Way:
         target: TerminatingTarget,
         http: HttpTarget,
         hop: Hop,
-        verified: Verified = NOTHING_ASKED,
+        sent: RequestHead | None = None,
     ) -> None:
+        """`sent` is the request as it goes on, where it is not as it came."""
         assert permit.destination == target.service
         self._caller = caller
         self._target = target
         self._http = http
         self._hop = hop
-        self._verified = verified
+        self._sent = sent
         self._drawn: Endpoint | None = None  # by `at_once`, for the next `connect`
         self._ready: Upstream | None = None
 
@@ -248,7 +256,7 @@ class _Way:
     def head(self, request: RequestHead, endpoint: Endpoint) -> Outgoing:
         chance = self._caller.inbound.world.chance
         return Outgoing(
-            request=tokens.onward(request, self._verified),
+            request=self._sent or request,
             hop=self._hop,
             host=self._host(request, endpoint),
             request_id=request_id_of(chance.getrandbits(128)),

@@ -13,6 +13,7 @@ import msgspec
 from cluster.authorize import policy_for
 from cluster.catalog import Health, Instance, Kind, endpoint, worst
 from cluster.certs import Leaf, Root, TrustBundle
+from cluster.http import normalisation_of
 from cluster.http.providers import JwtProvider, provider_of
 from cluster.http.tokens import providers_named
 from cluster.identity import ServiceId
@@ -207,7 +208,10 @@ def _denial(rule: Intention) -> Intention:
 
 def _policy(known: Known, rules: tuple[Intention, ...]) -> Policy:
     return Policy(
-        default_allow=known.default_allow, intentions=rules, providers=known.providers or ()
+        default_allow=known.default_allow,
+        intentions=rules,
+        providers=known.providers or (),
+        normalisation=normalisation_of(known.entries.get("mesh") or {}),
     )
 
 
