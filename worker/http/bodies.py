@@ -46,29 +46,34 @@ def body_of(length: int | None) -> Body:
 
 
 class SizedBody:
-    """So many bytes."""
+    """So many bytes, of which `left` are still to come."""
 
-    __slots__ = ("_left", "is_over")
+    __slots__ = ("is_over", "left")
 
     trailers = _NO_TRAILERS
 
     def __init__(self, length: int) -> None:
-        self._left = length
+        self.left = length
         self.is_over = length == 0
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
         size = len(data)
-        if size <= self._left:
-            self._left -= size
-            self.is_over = self._left == 0
+        if size <= self.left:
+            self.left -= size
+            self.is_over = self.left == 0
             return data, b""
-        content, rest = data[: self._left], data[self._left :]
-        self._left, self.is_over = 0, True
+        content, rest = data[: self.left], data[self.left :]
+        self.left, self.is_over = 0, True
         return content, rest
+
+    def passed(self, count: int) -> None:
+        """So many of them went another way."""
+        self.left -= count
+        self.is_over = self.left == 0
 
     def end(self) -> None:
         if not self.is_over:
-            raise Malformed(f"{self._left} bytes of the body are missing")
+            raise Malformed(f"{self.left} bytes of the body are missing")
 
 
 class UntilTheEnd:

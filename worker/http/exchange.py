@@ -23,6 +23,7 @@ from worker.http.pool import Upstream
 from worker.http.reading import next_response
 from worker.http.requests import RequestHead
 from worker.http.responses import Ends, ResponseHead
+from worker.http.splicing import splice, splice_at_once, worth_splicing
 from worker.http.wire import Wire
 
 #: Bodies on fast paths never wait: so many pieces before other tasks have their turn.
@@ -105,6 +106,7 @@ class Exchange:
         "_client",
         "_fault",
         "_is_closing",
+        "_is_sent",
         "_limits",
         "_patience",
         "_request",
@@ -114,6 +116,7 @@ class Exchange:
 
     _amend: Amend
     _body: Body
+    _is_sent: bool  # the whole request
     _request: RequestHead
     _timeout_seconds: float
     _upstream: Upstream
@@ -152,7 +155,7 @@ class Exchange:
         self._timeout_seconds, self._amend = timeout_seconds, amend
         if upstream.watcher is not None:
             upstream.watcher.let_go(upstream)
-        is_whole = body.is_over
+        is_whole = self._is_sent = body.is_over
         try:
             if upstream.left is None:
                 self._expect(Phase.ANSWER if is_whole else Phase.UPLOAD)
@@ -181,10 +184,13 @@ class Exchange:
         self._patience.wait(phase, seconds)
 
     async def _both_ways(self) -> Outcome:
+        unsent = self._upload_at_once()
+        if self._is_sent:
+            return await self._answer(self._upstream.more_alone)
         outcome: Outcome | None = None
         self._fault = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._upload, nursery.cancel_scope)
+            nursery.start_soon(self._upload, unsent, nursery.cancel_scope)
             try:
                 outcome = await self._answer(self._upstream.more)
             except Exception as error:
@@ -195,11 +201,30 @@ class Exchange:
         assert outcome is not None
         return outcome
 
-    async def _upload(self, exchange: trio.CancelScope) -> None:
+    def _upload_at_once(self) -> bytes:
+        """What there is of a large body, as a task for it costs more; what was read and not sent."""
+        client, upstream = self._client, self._upstream
+        body = worth_splicing(client, self._body, upstream)
+        if body is None:
+            return b""
+        try:
+            unsent = splice_at_once(client, body, upstream)
+        except Malformed as error:
+            raise BadRequest(str(error)) from None
+        except ConnectionError:
+            if client.is_lost:
+                raise
+            return b""  # it may have answered before it went
+        if body.is_over and not unsent:
+            self._is_sent = True
+            self._expect(Phase.ANSWER)
+        return unsent
+
+    async def _upload(self, data: bytes, exchange: trio.CancelScope) -> None:
         """The rest of the body. If the caller is to blame for its end, so for that of the exchange."""
         chunked = self._request.length == CHUNKED
         try:
-            await self._pump(self._client, self._body, self._upstream, b"", chunked=chunked)
+            await self._pump(self._client, self._body, self._upstream, data, chunked=chunked)
         except Malformed as error:
             self._fault = BadRequest(str(error))
             exchange.cancel()
@@ -208,6 +233,7 @@ class Exchange:
                 self._fault = error
                 exchange.cancel()
         else:
+            self._is_sent = True
             if self._patience.phase is Phase.UPLOAD:
                 self._expect(Phase.ANSWER)
 
@@ -216,7 +242,7 @@ class Exchange:
         if response.status == 101:
             return await self._switch(response)
         request, upstream = self._request, self._upstream
-        minor, is_whole = request.minor, self._body.is_over
+        minor, is_whole = request.minor, self._is_sent
         chunked = is_chunked(response, minor)
         measured = chunked or not response.has_body or response.length not in (None, CHUNKED)
         keep = request.keep_alive and is_whole and measured and not self._is_closing()
@@ -260,8 +286,20 @@ class Exchange:
             pieces += 1
             if pieces % _PIECES_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-            if not await source.more():
+            if not await self._splice(source, body, sink) and not await source.more():
                 body.end()
+
+    async def _splice(self, source: Wire, body: Body, sink: Wire) -> bool:
+        """Pass on a part of a large body, uncopied; False if it has to be read."""
+        large = worth_splicing(source, body, sink)
+        if large is None or not await splice(source, large, sink, self._moved):
+            return False
+        if not large.is_over:
+            await trio.lowlevel.checkpoint()
+        return True
+
+    def _moved(self) -> None:
+        self._patience.wait(self._patience.phase, self._limits.stall_seconds)
 
     async def _head(self, more: More) -> ResponseHead:
         """The head of the final answer; those before it are passed on, but for our own 100."""

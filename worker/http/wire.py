@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import trio
 
-from worker.net.leg import Leg, WouldBlockRead, WouldBlockWrite
+from worker.net.leg import Leg, PlainLeg, WouldBlockRead, WouldBlockWrite, cut_short
 from worker.net.refuse import refuse
 from worker.relay.side import Side
 
@@ -90,6 +90,16 @@ class Wire:
         """Whether a `ConnectionError` was about this side."""
         return self._side.is_lost
 
+    def is_plain(self) -> bool:
+        """Whether what the socket carries is what was said."""
+        return isinstance(self.leg, PlainLeg)
+
+    def lost(self, error: OSError) -> OSError:
+        """The error of somebody who used the socket itself, as reading or sending would have raised it."""
+        found = cut_short(error)
+        self._side.is_lost = isinstance(found, ConnectionError)
+        return found
+
     async def send(self, data: bytes) -> None:
         self.has_sent = False
         left = memoryview(data)
@@ -101,11 +111,12 @@ class Wire:
             self._side.is_lost = True
             raise
         if count:
-            self._sent(count)
+            self.sent(count)
         if count < len(left):
-            await self._side.send(left[count:], self._sent)
+            await self._side.send(left[count:], self.sent)
 
-    def _sent(self, count: int) -> None:
+    def sent(self, count: int) -> None:
+        """So many bytes were taken."""
         self.has_sent = True
         self.moved(count)
 
