@@ -288,12 +288,10 @@ class Conversation:
 
     async def _attempt(self, asked: _Asked, attempt: _Attempt) -> Outcome | End:
         """Ask an upstream; a second time if the first had hung up before it was asked."""
-        request, client, way = asked.request, self._client, attempt.way
+        request, way = asked.request, attempt.way
         is_whole = asked.body.is_over
         self._patience.wait(Phase.ANSWER, attempt.seconds)
         upstream = await way.connect(afresh=False)
-        if request.expects_continue and not is_whole and not attempt.start:
-            await client.send(answers.CONTINUE)
         try:
             return await self._ask(asked, attempt, upstream)
         except UpstreamLost as lost:
@@ -316,6 +314,7 @@ class Conversation:
     async def _ask_http2(self, asked: _Asked, attempt: _Attempt, place: Place) -> Outcome:
         ask = await ask_on(attempt.way, asked.request, place)
         try:
+            await self._continue(asked, attempt)
             return await self._passing(asked, attempt).run(ask)
         finally:
             ask.give_back(reusable=True)
@@ -338,6 +337,7 @@ class Conversation:
     ) -> Outcome | End:
         request, way = asked.request, attempt.way
         try:
+            await self._continue(asked, attempt)
             start = opened(request, asked.body, attempt.start)
             head = way.head(request, upstream.endpoint).http1() + start
             outcome = await self._exchange.run(
@@ -351,6 +351,11 @@ class Conversation:
             return outcome
         self._over(outcome.status)
         return await way.relay(self._client, upstream)
+
+    async def _continue(self, asked: _Asked, attempt: _Attempt) -> None:
+        """Now that there is somebody to take the body, have it sent."""
+        if asked.request.expects_continue and not asked.body.is_over and not attempt.start:
+            await self._client.send(answers.CONTINUE)
 
     def _over(self, status: int) -> None:
         """Account for the request."""

@@ -113,8 +113,6 @@ class Serving:
         """Ask an upstream; a second time if the first had hung up before it was asked."""
         self._patience.wait(Phase.UPLOAD, self._limits.stall_seconds)
         asked = await ask(way, request)
-        if request.expects_continue and not self._stream.is_whole:
-            self._stream.head(_CONTINUE, is_interim=True)
         try:
             return await self._exchange(way, request, asked)
         except UpstreamLost as lost:
@@ -125,6 +123,8 @@ class Serving:
     async def _exchange(self, way: Way, request: RequestHead, asked: Ask) -> None:
         is_over = False
         try:
+            if request.expects_continue and not self._stream.is_whole:
+                self._stream.head(_CONTINUE, is_interim=True)
             if request.has_body:
                 await self._both_ways(way, request, asked)
             else:

@@ -164,7 +164,8 @@ class Connection:
             stream.id = self._conn.get_next_available_stream_id()
             fields = request_fields(head, self._scheme)
             self._conn.send_headers(stream.id, fields, end_stream=stream.is_sent)
-        except (h2.exceptions.TooManyStreamsError, h2.exceptions.NoAvailableStreamIDError):
+        except (h2.exceptions.TooManyStreamsError, h2.exceptions.NoAvailableStreamIDError) as error:
+            self.is_leaving = isinstance(error, h2.exceptions.NoAvailableStreamIDError)
             stream.id = 0
             stream.lost(unasked=True)
             return 0
@@ -387,6 +388,7 @@ def _new_connection(limits: HttpLimits) -> h2.connection.H2Connection:
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.head_bytes,
         },
     )
+    conn.decoder.max_header_list_size = limits.head_bytes
     conn.initiate_connection()
     conn.increment_flow_control_window(_ALL_BYTES)
     return conn

@@ -20,6 +20,9 @@ from worker.http.heads import Outgoing
 from worker.http.responses import Ends, ResponseHead
 from worker.http2.upstream.heads import response_of, trailers_of
 
+#: Heads that may wait for being read.
+_MOST_HEADS = 8
+
 
 class Carrier(Protocol):
     """What a stream needs of its connection."""
@@ -70,8 +73,8 @@ class Stream:
         "_heads",
         "_left",
         "_method",
-        "_pieces",
         "_room",
+        "_unread",
         "_waiting_bytes",
         "id",
         "is_ended",
@@ -96,8 +99,8 @@ class Stream:
         self._carrier = carrier
         self._method = b""
         self._heads: deque[ResponseHead] = deque()
-        self._pieces: deque[bytes] = deque()
-        self._waiting_bytes = 0  # of the window, by the pieces that wait
+        self._unread = bytearray()
+        self._waiting_bytes = 0  # of the window, by what is unread
         self._has_head = False  # the final one
         self._left: int | None = None  # of a body of known length
         self._error: Exception | None = None
@@ -144,14 +147,14 @@ class Stream:
         return self._heads.popleft()
 
     async def read(self) -> bytes:
-        while not self._pieces:
+        while not self._unread:
             if self.is_ended:
                 return b""
             if self._error is not None:
                 raise CutShort(str(self._error)) from self._error
             await self._wait()
-        found = b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]
-        self._pieces.clear()
+        found = bytes(self._unread)
+        self._unread.clear()
         count, self._waiting_bytes = self._waiting_bytes, 0
         self._carrier.taken(self, count)
         return found
@@ -161,7 +164,7 @@ class Stream:
         await self._bell.wait()
 
     def give_back(self, *, reusable: bool) -> None:
-        self._pieces.clear()
+        self._unread.clear()
         self._carrier.leave(self)
         self.over()
 
@@ -179,6 +182,8 @@ class Stream:
             self._left = head.ends if isinstance(head.ends, int) and head.ends >= 0 else None
             if head.ends is Ends.AT_ONCE:
                 self._left, self.is_ended = 0, is_end
+        if len(self._heads) == _MOST_HEADS:
+            raise BadResponse(f"more than {_MOST_HEADS} interim answers at once")
         self._heads.append(head)
         self._bell.set()
 
@@ -190,9 +195,9 @@ class Stream:
                 raise BadResponse("a body longer than its head says")
         self._waiting_bytes += window_bytes
         if content:
-            self._pieces.append(content)
+            self._unread += content
             self._bell.set()
-        elif not self._pieces:
+        elif not self._unread:
             count, self._waiting_bytes = self._waiting_bytes, 0
             self._carrier.taken(self, count)
 
