@@ -8,6 +8,7 @@ import trio.testing
 import zmq
 
 from cluster.bus import BusLimits, MessageTooLarge, PeerGone, connect, serve
+from tests.harness.programs import free_port
 
 TINY = BusLimits(high_water_mark=5, incoming_messages=5, outbox_messages=5)
 LOOPBACK = "tcp://127.0.0.1:0"
@@ -260,10 +261,11 @@ async def test_a_client_comes_back_after_a_message_over_its_own_limit():
 @pytest.mark.slow
 async def test_a_client_finds_the_server_after_something_else_had_its_port():
     limits = BusLimits(reconnect_max_seconds=0.1)
+    port = free_port()  # nobody's outgoing connection takes it in between
     with trio.fail_after(30), trio.socket.socket() as other:
-        await other.bind(("127.0.0.1", 0))
+        await other.bind(("127.0.0.1", port))
         other.listen()
-        endpoint = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        endpoint = f"tcp://127.0.0.1:{port}"
         async with connect(endpoint, limits=limits) as client:
             for _ in range(3):  # had it given up after the first, this would wait for ever
                 stream, _ = await other.accept()

@@ -48,9 +48,10 @@ def wait_until(what: str, check: Callable[[], object], seconds: float = 10.0) ->
 def free_port() -> int:
     """A port of loopback that is free for TCP and UDP, below the range of outgoing connections.
 
-    Each is given once, so that two servers of one test never get the same.
+    Each is given once, so that two servers of one test never get the same; test processes that run side by
+    side (pytest-xdist) give out different ones.
     """
-    for port in random.sample(range(12_000, 20_000), 1000):
+    for port in random.sample(_OURS, 1000):
         if port in _given:
             continue
         with (
@@ -66,6 +67,11 @@ def free_port() -> int:
 
 
 _given: set[int] = set()
+_OURS = range(
+    12_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")),
+    20_000,
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:

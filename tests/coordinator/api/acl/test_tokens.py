@@ -76,7 +76,11 @@ async def test_nobody_in_particular_is_the_anonymous_token(stranger, manager):
     await manager("DELETE", f"/v1/acl/token/{ANONYMOUS}", status=500)
 
 
-@pytest.mark.parametrize("secret", ["nope", str(uuid.uuid4()), "<hidden>", ANONYMOUS])
+#: A secret as it may look, that nobody was given.
+UNKNOWN = "6f1c8dbe-19a4-4c0e-8f52-ff1f5f2f9b3d"
+
+
+@pytest.mark.parametrize("secret", ["nope", UNKNOWN, "<hidden>", ANONYMOUS])
 async def test_a_secret_that_there_is_not_is_refused(bearing, manager, secret):
     assert await bearing(secret)("GET", "/v1/status/leader", status=403) == "ACL not found"
 
