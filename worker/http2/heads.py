@@ -35,9 +35,9 @@ _FIELD_BYTES = 32
 
 
 def request_of(
-    fields: Iterable[Field], *, is_whole: bool, max_bytes: int, max_fields: int
+    fields: Iterable[Field], *, has_body: bool, max_bytes: int, max_fields: int
 ) -> RequestHead:
-    """What is asked for. `is_whole`: no body follows. Raises `Malformed` and `BadRequest`."""
+    """What is asked for. `has_body`: one follows, maybe empty. Raises `Malformed` and `BadRequest`."""
     pseudo, kept = _parted(fields)
     method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
     if _METHOD.fullmatch(method) is None:
@@ -55,7 +55,7 @@ def request_of(
         raise BadRequest(f"{len(kept)} header fields, more than {max_fields}", 431)
     kept = _with_host(pseudo.get(b":authority"), kept)
     found = meaning(method, path, 1, kept)
-    if is_whole:
+    if not has_body:
         if found.length:
             raise Malformed("a request without the body that it has a length of")
         return found

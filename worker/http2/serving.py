@@ -19,8 +19,10 @@ from worker.http.asks import ask
 from worker.http.backend import Backend, Unserved, Way
 from worker.http.exchange import CutShort, UpstreamLost
 from worker.http.faults import BadRequest, BadResponse
+from worker.http.fields import CHUNKED
 from worker.http.limits import HttpLimits
 from worker.http.patience import Patience, Phase, Timers
+from worker.http.repeats import HELD_BODY_BYTES, PassedOver, answered, failed
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
 from worker.http2 import grpc, heads
@@ -51,7 +53,8 @@ class Serving:
         self._patience = Patience(timers)
         self._started = timers.clock()
         self._clock = timers.clock
-        self._is_counted = False
+        self._is_counted = self._is_continued = False
+        self._held: bytes | None = None  # a body that can be sent once more
         self._is_grpc = grpc.is_grpc(stream.asked)
 
     async def run(self) -> None:
@@ -82,7 +85,7 @@ class Serving:
         try:
             request = heads.request_of(
                 stream.asked,
-                is_whole=stream.is_bare,
+                has_body=stream.has_body,
                 max_bytes=limits.head_bytes,
                 max_fields=limits.fields,
             )
@@ -99,7 +102,10 @@ class Serving:
 
     async def _forward(self, way: Way, request: RequestHead) -> None:
         try:
-            await self._ask(way, request)
+            if way.may_repeat:
+                await self._repeatedly(way, request)
+            else:
+                await self._attempt(way, request, way.timeout_seconds)
         except Unserved as unserved:
             await self._say(unserved.answer)
         except UpstreamLost:
@@ -109,51 +115,97 @@ class Serving:
         except CutShort:
             self._broken_off(502, ErrorCodes.INTERNAL_ERROR)
 
-    async def _ask(self, way: Way, request: RequestHead) -> None:
-        """Ask an upstream; a second time if the first had hung up before it was asked."""
+    async def _repeatedly(self, way: Way, request: RequestHead) -> None:
+        """Attempts, by a route with retries, within the time of one request."""
+        await self._hold(request)
+        is_held = self._held is not None
+        ends = self._clock() + way.timeout_seconds
+        if is_held:
+            self._patience.wait(Phase.ANSWER, way.timeout_seconds)
+        while True:
+            pause: float | None = None
+            try:
+                return await self._attempt(way, request, ends - self._clock(), is_held=is_held)
+            except PassedOver as passed:
+                pause = passed.pause_seconds
+            except (Unserved, UpstreamLost, BadResponse) as error:
+                outcome = failed(error) if is_held or isinstance(error, Unserved) else None
+                pause = way.again(outcome) if outcome is not None else None
+                if pause is None:
+                    raise
+            await trio.sleep(pause)
+
+    async def _hold(self, request: RequestHead) -> None:
+        """Have all of the body, if it is short enough to be sent once more; one without a length only if all
+        of it is there already.
+        """
+        stream, length = self._stream, request.length or 0
+        is_there = stream.is_whole and stream.unread_bytes <= HELD_BODY_BYTES
+        if length > HELD_BODY_BYTES or (length == CHUNKED and not is_there):
+            return
+        self._continue(request)
+        held = b""
         self._patience.wait(Phase.UPLOAD, self._limits.stall_seconds)
+        while content := await stream.piece():
+            held += content
+            stream.took()
+        self._held = held
+
+    def _continue(self, request: RequestHead) -> None:
+        """Tell a caller that waits for it, once, that its body is wanted. Raises `Gone`."""
+        if request.expects_continue and not self._stream.is_whole and not self._is_continued:
+            self._is_continued = True
+            self._stream.head(_CONTINUE, is_interim=True)
+
+    async def _attempt(
+        self, way: Way, request: RequestHead, seconds: float, *, is_held: bool = False
+    ) -> None:
+        """Ask an upstream; a second time if the first had hung up before it was asked."""
+        if not is_held:
+            self._patience.wait(Phase.UPLOAD, self._limits.stall_seconds)
         asked = await ask(way, request)
         try:
-            return await self._exchange(way, request, asked)
+            return await self._exchange(way, request, asked, seconds)
         except UpstreamLost as lost:
-            if request.has_body or not may_repeat(lost, request):
+            if (request.has_body and not is_held) or not may_repeat(lost, request):
                 raise
-        await self._exchange(way, request, await ask(way, request, afresh=True))
+        await self._exchange(way, request, await ask(way, request, afresh=True), seconds)
 
-    async def _exchange(self, way: Way, request: RequestHead, asked: Ask) -> None:
+    async def _exchange(self, way: Way, request: RequestHead, asked: Ask, seconds: float) -> None:
         is_over = False
         try:
-            if request.expects_continue and not self._stream.is_whole:
-                self._stream.head(_CONTINUE, is_interim=True)
+            self._continue(request)
             if request.has_body:
-                await self._both_ways(way, request, asked)
+                await self._both_ways(way, asked, seconds)
             else:
-                self._patience.wait(Phase.ANSWER, way.timeout_seconds)
+                self._patience.wait(Phase.ANSWER, seconds)
                 await self._answer(way, asked)
             is_over = True
         finally:
             asked.give_back(reusable=is_over)
 
-    async def _both_ways(self, way: Way, request: RequestHead, asked: Ask) -> None:
+    async def _both_ways(self, way: Way, asked: Ask, seconds: float) -> None:
         fault = _Fault()
-        failed: Exception | None = None
+        lost: Exception | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._upload, way, asked, fault, nursery.cancel_scope)
+            nursery.start_soon(self._upload, asked, seconds, fault, nursery.cancel_scope)
             try:
                 await self._answer(way, asked)
             except Exception as error:
-                failed = error
+                lost = error
             nursery.cancel_scope.cancel()
         if fault.error is not None:
             raise fault.error
-        if failed is not None:
-            raise failed
+        if lost is not None:
+            raise lost
 
     async def _upload(
-        self, way: Way, asked: Ask, fault: _Fault, exchange: trio.CancelScope
+        self, asked: Ask, seconds: float, fault: _Fault, exchange: trio.CancelScope
     ) -> None:
         """The body. If the caller is to blame for its end, so for that of the exchange."""
         stream, patience = self._stream, self._patience
+        if self._held:
+            await asked.send(self._held)
         while content := await stream.piece():
             patience.wait(patience.phase, self._limits.stall_seconds)
             await asked.send(content)
@@ -165,11 +217,14 @@ class Serving:
             exchange.cancel()
             return
         if patience.phase is Phase.UPLOAD:
-            patience.wait(Phase.ANSWER, way.timeout_seconds)
+            patience.wait(Phase.ANSWER, seconds)
 
     async def _answer(self, way: Way, asked: Ask) -> None:
         stream, patience = self._stream, self._patience
-        response = way.amend(await self._head(asked))
+        response = await self._head(asked)
+        if self._held is not None and (pause := way.again(answered(response))) is not None:
+            raise PassedOver(pause)
+        response = way.amend(response)
         patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
         fields = heads.response_fields(response)
         stream.head(fields, is_last=not response.has_body)

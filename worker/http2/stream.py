@@ -30,8 +30,8 @@ class Stream:
         "_unread",
         "asked",
         "has_answered",
+        "has_body",
         "is_answered",
-        "is_bare",
         "is_over",
         "is_whole",
         "number",
@@ -43,8 +43,8 @@ class Stream:
         self.number = number
         #: The fields it began with.
         self.asked = fields
-        #: Whether the request has no body: it ended with its fields.
-        self.is_bare = is_whole
+        #: Whether more than the fields belongs to the request, be it nothing.
+        self.has_body = not is_whole
         #: Whether all of the request is here.
         self.is_whole = is_whole
         #: As they came; whole when the request is.
@@ -92,6 +92,11 @@ class Stream:
             self._changed = None
 
     # What whoever serves it asks for.
+
+    @property
+    def unread_bytes(self) -> int:
+        """Of the body, padding and all, that nobody has yet."""
+        return self._unread
 
     async def piece(self) -> bytes:
         """What there is of the body that was not taken before; `b""` at its end."""

@@ -10,6 +10,7 @@ from tests.fakes.http import says
 from tests.fakes.http2_client import Http2Client
 from tests.fakes.rig import PATIENCE_SECONDS, allow, deny, eventually, start_upstream, tls_client
 from tests.worker.gateways.test_ingress_requests import API, Site
+from tests.worker.gateways.test_retries import failing, serve
 
 GRPC = ((b"content-type", b"application/grpc"), (b"te", b"trailers"))
 CANCEL, INTERNAL_ERROR, PROTOCOL_ERROR = 8, 2, 1
@@ -315,3 +316,32 @@ async def test_a_caller_that_resets_its_stream_frees_the_upstream(site, front):
     await client.flush()
     with trio.fail_after(PATIENCE_SECONDS):
         await ended.wait()
+
+
+@pytest.mark.parametrize(
+    ("body", "how"), [(b"", 503), (b"hello", 503), (b"", None), (b"hello", None)]
+)
+async def test_a_request_is_made_again_as_its_route_says(site, front, body, how):
+    server = await serve(site, front, failing(2, how), NumRetries=2, RetryOn=["5xx", "reset"])
+    client = await site.connect()
+    number = await client.begin("POST", whole=not body, fields=_length(body))
+    if body:
+        await client.send(number, body, whole=True)
+    answer = await client.until(number)
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert [message.body for message in server.seen] == [body] * 3
+
+
+def _length(body):
+    return [(b"content-length", b"%d" % len(body))] if body else []
+
+
+async def test_a_streamed_body_is_never_sent_twice(site, front):
+    server = await serve(site, front, failing(1), NumRetries=1, RetryOn=["5xx"])
+    client = await site.connect()
+    number = await client.begin("POST", whole=False)
+    await client.send(number, b"x")
+    await eventually(lambda: server.connections == 1)
+    await client.send(number, b"y", whole=True)
+    assert (await client.until(number)).status == 503
+    assert [message.body for message in server.seen] == [b"xy"]

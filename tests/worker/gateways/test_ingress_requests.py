@@ -39,7 +39,7 @@ class Site:
 
     def __init__(self, front, pki, tmp_path):
         self.front, self.pki, self.folder = front, pki, tmp_path
-        front.protocol = "http"
+        front.protocol = self.protocol = "http"
         self.entries = []
         self.plaintext = {}
 
@@ -57,7 +57,7 @@ class Site:
         return server
 
     def service(self, name, *hosts, files=None, **exposed):
-        everywhere = entry("proxy-defaults", "global", Config={"protocol": "http"})
+        everywhere = entry("proxy-defaults", "global", Config={"protocol": self.protocol})
         request = Request(
             service=name,
             datacenter="dc1",

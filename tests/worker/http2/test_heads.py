@@ -13,10 +13,10 @@ from worker.http2.faults import Malformed
 PSEUDO = {"method": "GET", "scheme": "http", "authority": "a.example", "path": "/"}
 
 
-def read(fields=(), *, is_whole=True, **pseudo):
+def read(fields=(), *, has_body=False, **pseudo):
     given = PSEUDO | pseudo
     made = [(f":{n}".encode(), v.encode("latin-1")) for n, v in given.items() if v is not None]
-    return heads.request_of([*made, *fields], is_whole=is_whole, max_bytes=61_440, max_fields=100)
+    return heads.request_of([*made, *fields], has_body=has_body, max_bytes=61_440, max_fields=100)
 
 
 MALFORMED = {
@@ -87,16 +87,16 @@ def test_fields_of_one_hop_go_no_further():
 
 
 @pytest.mark.parametrize(
-    ("fields", "is_whole", "length"),
+    ("fields", "has_body", "length"),
     [
-        ([], True, None),
-        ([], False, CHUNKED),
-        ([(b"content-length", b"0")], True, 0),
-        ([(b"content-length", b"7")], False, 7),
+        ([], False, None),
+        ([], True, CHUNKED),
+        ([(b"content-length", b"0")], False, 0),
+        ([(b"content-length", b"7")], True, 7),
     ],
 )
-def test_a_body_is_as_long_as_it_says_or_as_it_lasts(fields, is_whole, length):
-    assert read(fields, is_whole=is_whole, method="POST").length == length
+def test_a_body_is_as_long_as_it_says_or_as_it_lasts(fields, has_body, length):
+    assert read(fields, has_body=has_body, method="POST").length == length
 
 
 def test_a_host_that_is_said_twice_and_the_same_is_one():
