@@ -35,6 +35,7 @@ class End(StrEnum):
     # Decided by us.
     INTENTION_REVOKED = "intention_revoked"
     CERTIFICATE_EXPIRED = "certificate_expired"
+    ROOT_DISTRUSTED = "root_distrusted"
     CLOSED_BY_OPERATOR = "closed_by_operator"
     DRAINED = "drained"
     OVERLOAD = "overload"
@@ -66,6 +67,8 @@ LOOK_AT: dict[End, str] = {
     "certificate.",
     End.INTENTION_REVOKED: "An intention was changed to deny while the connection was open.",
     End.CERTIFICATE_EXPIRED: "The caller's certificate expired while the connection was open.",
+    End.ROOT_DISTRUSTED: "The CA root that the other side's certificate leads to was removed: it needs one "
+    "of the active root.",
     End.CLOSED_BY_OPERATOR: "Somebody ran `lockgate connections close`.",
     End.DRAINED: "The gateway was drained and the grace period ended.",
     End.OVERLOAD: "A limit was reached: connections, memory or descriptors.",

@@ -32,6 +32,7 @@ _ABORT = frozenset(
         End.UPSTREAM_TLS,
         End.INTENTION_REVOKED,
         End.CERTIFICATE_EXPIRED,
+        End.ROOT_DISTRUSTED,
         End.CLOSED_BY_OPERATOR,
         End.DRAINED,
         End.OVERLOAD,

@@ -42,6 +42,7 @@ class Entry:
         "_counted_down",
         "_counted_up",
         "_leave",
+        "anchors",
         "caller",
         "denied",
         "ended_by",
@@ -79,6 +80,8 @@ class Entry:
         self.denied: Denied | None = None
         self.endpoint: Endpoint | None = None
         self.expires_at = float("inf")
+        #: The roots by which those were believed who proved who they are, by fingerprint.
+        self.anchors: tuple[str, ...] = ()
         self.ended_by: End | None = None
         self.flow = Flow()
         self.meters: ServiceMeters | None = None
@@ -391,6 +394,11 @@ def _still_holds(entry: Entry, decision: Decision) -> bool:
     if entry.recheck is not None and decision.rule is not None and decision.rule.permissions:
         return entry.recheck()
     return decision.allowed
+
+
+def distrusted(entries: Iterable[Entry], roots: frozenset[str]) -> tuple[Entry, ...]:
+    """The entries that rely on a root, by fingerprint, that is none of these."""
+    return tuple(entry for entry in entries if not roots.issuperset(entry.anchors))
 
 
 def expired(entries: Iterable[Entry], now: float) -> tuple[Entry, ...]:

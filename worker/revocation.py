@@ -6,7 +6,7 @@ means.
 
 from cluster.reasons import End, RevocationCause
 from worker.gateways.inbound import World
-from worker.live import Entry, revoked
+from worker.live import Entry, distrusted, revoked
 
 #: The coordinator's clock may be so much ahead of ours when it withdraws what is expired.
 _AHEAD_SECONDS = 5.0
@@ -14,6 +14,10 @@ _AHEAD_SECONDS = 5.0
 
 def revoke(world: World) -> None:
     """End every connection that the present view would not let in."""
+    for entry in distrusted(world.live, world.current.view.roots):
+        if entry.end(End.ROOT_DISTRUSTED):
+            world.live.revocations += 1
+            world.metrics.revoked[RevocationCause.CERTIFICATE].inc()
     now = world.wall_clock()
     for entry in revoked(world.live, world.current.view.policy_of):
         if entry.end(End.INTENTION_REVOKED):

@@ -23,7 +23,8 @@ from coordinator.acl.rights import (
 )
 from coordinator.ca.admission import SigningQueueFull
 from coordinator.ca.csr import CsrRefused, LeafIdentity
-from coordinator.ca.sign import SignedLeaf, SigningRefused
+from coordinator.ca.rotation import RotationRefused, UnknownRoot
+from coordinator.ca.sign import SignedLeaf
 from coordinator.store.tables import CA
 
 from .answers import ApiError, refuse
@@ -76,6 +77,19 @@ async def _rotate(call: Call) -> dict[str, Any]:
     return call.services.authority.roots()
 
 
+async def _distrust(call: Call) -> dict[str, Any]:
+    root = Fields(await read_object(call.request)).text("RootID")
+    if not root:
+        raise ApiError(400, "RootID is required: the id of the root that is to be trusted no more")
+    try:
+        gone = await call.services.authority.distrust(root)
+    except UnknownRoot as error:
+        raise ApiError(404, str(error)) from None
+    except RotationRefused as error:
+        raise ApiError(400, str(error)) from None
+    return {"Distrusted": list(gone)} | call.services.authority.roots()
+
+
 async def _sign(call: Call) -> dict[str, Any]:
     body = Fields(await read_object(call.request))
     csr = body.text("CSR")
@@ -92,8 +106,6 @@ async def _sign(call: Call) -> dict[str, Any]:
         raise refuse(400, error.problems) from None
     except SigningQueueFull as error:
         raise ApiError(429, str(error)) from None
-    except SigningRefused as error:
-        raise ApiError(500, str(error)) from None
     return leaf_document(leaf)
 
 
@@ -145,5 +157,6 @@ ROUTES = (
         PUT=Do(answer=_configure, needs=operator_write),
     ),
     at("/v1/lockgate/ca/rotate", POST=Do(answer=_rotate, needs=operator_write)),
+    at("/v1/lockgate/ca/distrust", POST=Do(answer=_distrust, needs=operator_write)),
     at("/v1/lockgate/connect/sign", POST=Do(answer=_sign, needs=in_answer)),
 )

@@ -53,6 +53,8 @@ class Signer(Protocol):
 
     async def rotate(self, *, force: bool = False) -> None: ...
 
+    async def distrust(self, root_id: str) -> tuple[str, ...]: ...
+
 
 class Leaves(Protocol):
     """Leaves with their keys; see `coordinator.ca.agent_leaves.AgentLeaves`."""

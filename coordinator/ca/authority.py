@@ -1,7 +1,7 @@
 """The CA of a cluster: its root, its key and its configuration, as they are in the wanted state.
 
-Belongs here: bootstrapping, rotating, pruning, and signing for those who may. Never here: who may (the caller
-asks for `read(csr).identity` first), or the rules of requests, certificates and rotations.
+Belongs here: bootstrapping, rotating, pruning, distrusting, and signing for those who may. Never here: who
+may (the caller asks for `read(csr).identity` first), or the rules of requests, certificates and rotations.
 
 All there is to know lies in the tables `ca` and `ca_keys` (`stored`) and is parsed again when `ca` changes,
 so that whoever changes it, this coordinator or another, changes it for all.
@@ -32,11 +32,13 @@ from .root import consul_root, describe_root
 from .rotation import (
     RotationRefused,
     cross_sign,
+    distrusted,
     is_stale,
     other_root,
     root_for,
     successor,
     unexpired,
+    without_issuers,
 )
 from .serials import Serials, first_unused
 from .sign import SignedLeaf, sign_leaf
@@ -208,6 +210,22 @@ class Authority:
         except Conflict:
             raise RotationRefused("another rotation was first") from None
         log.info("rotated the root", root=new.id, before=old.id, why=why)
+
+    async def distrust(self, root_id: str) -> tuple[str, ...]:
+        """Forget a root now, whose key may have leaked, and all that vouched for it; their ids.
+
+        Whoever has no leaf of another root by then is not believed any more. Raises UnknownRoot,
+        RotationRefused, StoreError.
+        """
+        async with self._changing:
+            current, now = self._current(), self._now()
+            gone = distrusted(root_id, root_infos(self._wanted.state), now)
+            kept = without_issuers(current.active.intermediates, gone)
+            active = msgspec.structs.replace(current.active, intermediates=kept)
+            changes: list[Change] = [Delete(table=CA, key=ROOTS + root.id) for root in gone]
+            await self._wanted.commit([*changes, put_root(active)])
+        log.warning("distrusted", roots=[root.id for root in gone])
+        return tuple(root.id for root in gone)
 
     async def prune(self) -> None:
         """Forget roots that no valid leaf can lead to, and what vouched for the active one in its time."""

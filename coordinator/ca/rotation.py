@@ -1,7 +1,8 @@
 """From one root to the next: the new root, what vouches for it, and what becomes of the old. Pure.
 
-Belongs here: whether a configuration asks for another root, cross-signing, and when an old root is
-forgotten. Never here: where it is stored (`stored`), or when somebody looks (`authority`).
+Belongs here: whether a configuration asks for another root, cross-signing, when an old root is forgotten, and
+what goes with one whose key has leaked. Never here: where it is stored (`stored`), or when somebody looks
+(`authority`).
 
 The old root signs a certificate for the new root's name and key. Leaves of the new root carry it, so
 whoever trusts the old root alone, because the news has not reached it yet, believes them all the same;
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -31,6 +33,10 @@ CROSS_SIGNED_SECONDS = 7 * 24 * 3600
 
 class RotationRefused(LockgateError):
     """The root stays as it is."""
+
+
+class UnknownRoot(LockgateError):
+    """There is no root of that id."""
 
 
 def other_root(config: CaConfig, present: CaConfig, issuer: Issuer) -> str:
@@ -131,6 +137,57 @@ def successor(
             new, intermediates=(pem, *unexpired(before.intermediates, now))
         )
     return new, msgspec.structs.replace(before, active=False, rotated_out_at=now)
+
+
+def distrusted(root_id: str, roots: Iterable[RootInfo], now: float) -> tuple[RootInfo, ...]:
+    """What must go so that nobody believes the key of this root any more: itself, and what vouched for it.
+
+    Whoever trusts a root that cross-signed the key goes on believing the key, for as long as that
+    certificate is valid. Raises UnknownRoot, and RotationRefused where the active root is among them.
+    """
+    by_id = {root.id: root for root in roots}
+    if root_id not in by_id:
+        raise UnknownRoot(f"there is no root {root_id[:80]!r}")
+    gone: dict[str, RootInfo] = {}
+    waiting = [by_id[root_id]]
+    while waiting:
+        root = waiting.pop()
+        gone[root.id] = root
+        waiting += [one for one in by_id.values() if one.id not in gone and _leads(one, root, now)]
+    for root in gone.values():
+        if root.active:
+            same = root.id == root_id
+            why = "is the active root" if same else f"is believed by the active root {root.id}"
+            raise RotationRefused(f"root {root_id} {why}: rotate to another key first")
+    return tuple(gone.values())
+
+
+def _leads(issuer: RootInfo, root: RootInfo, now: float) -> bool:
+    """Whether who trusts `issuer` believes the key of `root`: it is the same, or was vouched for."""
+    above, below = _certificate(issuer.pem), _certificate(root.pem)
+    key = public_der(below.public_key())
+    if public_der(above.public_key()) == key:
+        return True
+    vouched = (_certificate(pem) for pem in unexpired(root.intermediates, now))
+    return any(public_der(one.public_key()) == key and _issued(above, one) for one in vouched)
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def without_issuers(pems: Iterable[str], issuers: Iterable[RootInfo]) -> tuple[str, ...]:
+    """Those certificates that none of these roots has issued."""
+    above = [_certificate(root.pem) for root in issuers]
+    return tuple(pem for pem in pems if not any(_issued(one, _certificate(pem)) for one in above))
+
+
+def _certificate(pem: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem.encode())
 
 
 def unexpired(pems: Iterable[str], now: float) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """`lockgate connect ca`: the certificate authority.
 
-Belongs here: Consul's subcommands for the CA, and `rotate`. Never here: what a rotation is
+Belongs here: Consul's subcommands for the CA, `rotate` and `distrust`. Never here: what a rotation is
 (`coordinator.ca`).
 """
 
@@ -122,9 +122,31 @@ def rotate(settings: Settings, force_without_cross_signing: bool) -> None:
         print(_rotated(roots["ActiveRootID"]))
 
 
+@command("distrust")
+@click.argument("root", metavar="ROOT_ID")
+@click.pass_obj
+def distrust(settings: Settings, root: str) -> None:
+    """Trust a root that was rotated out no more, at once: its key may have leaked.
+
+    Connections of those whose certificate leads to it are closed. Roots that vouched for it go too. Rotate
+    first, and give everybody 30 s to get a certificate of the new root.
+
+    \b
+    Example:
+      lockgate connect ca distrust 5b:02:e1:b5:6e:1a:d2:9c:44:35:93:30:77:bb:28:4a:6b:a3:57:f1
+    """
+    with settings.api() as api:
+        answer = api.post("/v1/lockgate/ca/distrust", {"RootID": root})
+    if settings.is_json:
+        print_json({"distrusted": answer["Distrusted"], "active_root": answer["ActiveRootID"]})
+    else:
+        for gone in answer["Distrusted"]:
+            print(f"Root {gone} is trusted no more.")
+
+
 def _rotated(root: str) -> str:
     return f"The active root is now {root}; new certificates follow within 30 s."
 
 
-for _command in (roots, get_config, set_config, rotate):
+for _command in (roots, get_config, set_config, rotate, distrust):
     ca.add_command(_command)

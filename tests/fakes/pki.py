@@ -33,9 +33,7 @@ class Pki:
 
     @property
     def bundle(self):
-        return TrustBundle(
-            trust_domain=TRUST_DOMAIN, roots=(Root(id="r1", pem=self.pem, active=True),)
-        )
+        return bundle(self)
 
     def leaf(self, *uris, dns=(), ips=(), life=3 * DAY, self_signed=False):
         """A leaf for these names; a negative `life` has ended already."""
@@ -70,6 +68,15 @@ class Pki:
     def service(self, name, **options):
         """The leaf of a service of the mesh."""
         return self.leaf(service_uri(name), **options)
+
+
+def bundle(active, *others):
+    """What trusts these roots."""
+    roots = (
+        Root(id=f"r{at}", pem=pki.pem, active=pki is active)
+        for at, pki in enumerate((active, *others), start=1)
+    )
+    return TrustBundle(trust_domain=TRUST_DOMAIN, roots=tuple(roots))
 
 
 def service_uri(name, trust_domain=TRUST_DOMAIN):

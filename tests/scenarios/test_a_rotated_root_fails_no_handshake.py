@@ -1,7 +1,11 @@
-"""The CA's root is rotated under traffic: everybody gets a leaf of the new one, and no handshake fails."""
+"""The CA's root is rotated under traffic: everybody gets a leaf of the new one, and no handshake fails.
+
+Then the old one is distrusted, as if its key had leaked: who rests on it is out at once, and nobody else.
+"""
 
 import socket
 import ssl
+from contextlib import contextmanager
 
 import pytest
 from cryptography import x509
@@ -33,14 +37,22 @@ class OldFriend:
         self.server_name = service_sni("echo", datacenter="dc1", trust_domain=roots["TrustDomain"])
         self.address = cluster.address("egress")
 
-    def served_by(self):
-        """The name of the root whose leaf the gateway shows. Raises OSError if a handshake fails."""
+    @contextmanager
+    def served(self):
+        """A connection that carries. Raises OSError if the handshake fails."""
         with (
             socket.create_connection(self.address, timeout=10) as plain,
-            self.context.wrap_socket(plain, server_hostname=self.server_name) as secure,
+            self.context.wrap_socket(
+                plain, server_hostname=self.server_name, suppress_ragged_eofs=False
+            ) as secure,
         ):
             secure.sendall(b"ping")
             assert secure.recv(4) == b"ping"
+            yield secure
+
+    def served_by(self):
+        """The name of the root whose leaf the gateway shows. Raises OSError if a handshake fails."""
+        with self.served() as secure:
             issuer = dict(pair for (pair,) in secure.getpeercert()["issuer"])
             return issuer["commonName"]
 
@@ -78,6 +90,24 @@ def test_a_rotated_root_fails_no_handshake(tmp_path):
             active, old = cluster.json("connect", "ca", "roots")["Roots"]
             assert (active["Active"], old["Active"]) == (True, False)
             assert friend.served_by() == _name_of(active)
+            _distrust(cluster, friend, sidecar, old["ID"])
+
+
+def _distrust(cluster, thief, sidecar, root):
+    with thief.served() as held, stream(sidecar.ports["echo"]) as traffic:
+        assert root in cluster.ok("connect", "ca", "distrust", root)
+        with pytest.raises(OSError, match=r"(?i)reset|eof"):  # not in order
+            held.recv(1)
+        with pytest.raises(OSError, match=r"(?i)alert|reset|eof"):
+            thief.served_by()
+        at_the_end = len(traffic.attempts) + 100
+        wait_until("some more traffic", lambda: len(traffic.attempts) > at_the_end)
+    assert [one.error for one in traffic.attempts if one.error] == []
+    wait_until(
+        "the metric says so",
+        lambda: cluster.metric("lockgate_connections_revoked_total", cause="certificate") == 1,
+    )
+    assert len(cluster.json("connect", "ca", "roots")["Roots"]) == 1
 
 
 def _name_of(root):

@@ -166,6 +166,7 @@ async def test_a_bug_costs_one_connection_and_looks_like_no_answer(frame, in_nur
 REASONS = [
     End.INTENTION_REVOKED,
     End.CERTIFICATE_EXPIRED,
+    End.ROOT_DISTRUSTED,
     End.CLOSED_BY_OPERATOR,
     End.MAX_AGE,
 ]

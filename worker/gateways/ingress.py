@@ -141,6 +141,8 @@ async def _dial(
     )
     try:
         leg = await join(inbound, route, target, sock, endpoint, permit)
+        if isinstance(leg, TlsLeg):
+            steps.rely(inbound, leg)
     except BaseException as error:
         sock.close()
         if isinstance(error, UpstreamFault):

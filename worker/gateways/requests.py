@@ -62,6 +62,7 @@ async def serve(inbound: Inbound, client: TlsLeg, find: Find) -> End:
     entry = inbound.entry
     entry.state = "http"
     entry.expires_at = client.peer_not_after
+    steps.rely(inbound, client)
     wire = Wire(client, counting(inbound, DOWN))
     caller = _Caller(inbound, client, find)
     settings = inbound.world.settings.limits

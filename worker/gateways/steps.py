@@ -39,6 +39,18 @@ async def hello(inbound: Inbound) -> Hello:
     return found
 
 
+def rely(inbound: Inbound, leg: TlsLeg) -> None:
+    """Somebody has proved who it is: the connection falls with the root by which it was believed.
+
+    Raises `Refused` (root_distrusted) if that was removed during the handshake.
+    """
+    entry = inbound.entry
+    if leg.anchor:
+        entry.anchors = (*entry.anchors, leg.anchor)
+    if not inbound.world.current.view.roots.issuperset(entry.anchors):
+        raise Refused(End.ROOT_DISTRUSTED, "the root of its certificate was removed a moment ago")
+
+
 def count_hello(inbound: Inbound, seconds: float, length: int) -> None:
     """A whole hello of so many bytes was there so long after the accept."""
     metrics = inbound.world.metrics

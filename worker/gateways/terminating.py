@@ -142,11 +142,13 @@ async def _accept(inbound: Inbound, target: TerminatingTarget) -> TlsLeg:
 def _permit(inbound: Inbound, client: TlsLeg, target: TerminatingTarget) -> Permit:
     """Ask the policy of this moment, and write the answer down before anything can be awaited.
 
-    So a change of policy that comes later finds the permit in the register. Raises `Refused` (denied).
+    So a change of policy that comes later finds the permit in the register. Raises `Refused` (denied,
+    no_route, root_distrusted).
     """
     world, entry = inbound.world, inbound.entry
     started = world.clock()
     view = world.current.view
+    steps.rely(inbound, client)
     policy = view.policies.get(target.service)
     if policy is None:
         raise Refused(End.NO_ROUTE, f"{target.service} is no longer linked to this gateway")

@@ -27,7 +27,7 @@ from cluster.snapshot import Policy
 from worker.sidecar.config import SidecarConfig
 from worker.sidecar.own_side import OwnSide, own_side
 from worker.telemetry.metrics import Metrics, ServiceMeters
-from worker.view.contexts import ServerContexts
+from worker.view.contexts import ServerContexts, fingerprints
 from worker.view.tokens import KeptTokens
 from worker.view.view import HttpTarget, TerminatingTarget, TerminatingView, View
 from worker.view.ways import Ways
@@ -149,11 +149,14 @@ def inbound_view(
     tokens: KeptTokens,
 ) -> View:
     """The mesh's way in: one service, its leaf, its intentions. Empty until all of it is known."""
+    if known.bundle is None:
+        return View()
+    roots = fingerprints(known.bundle)
     own, rules = known.own_side, closed_rules(known)
-    if known.bundle is None or known.leaf is None or own is None or rules is None:
-        return View()
+    if known.leaf is None or own is None or rules is None:
+        return View(roots=roots)
     if config.listen is None or config.service_address is None:
-        return View()
+        return View(roots=roots)
     service = ServiceName(name=config.service)
     endpoints = (Endpoint(address=config.service_address.host, port=config.service_address.port),)
     target = TerminatingTarget(
@@ -176,6 +179,7 @@ def inbound_view(
     )
     return View(
         trust_domain=known.bundle.trust_domain,
+        roots=roots,
         gateways={place: gateway},
         policies={service: policy},
         rules=RulesByDestination(_policy(known, rules)),

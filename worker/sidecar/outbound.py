@@ -38,6 +38,7 @@ async def serve(inbound: Inbound, way: Callable[[], Way | None]) -> End:
     sock, _ = await steps.dial(inbound, target.endpoints, target.connect_timeout_seconds)
     try:
         upstream = await _join(inbound, sock, found)
+        steps.rely(inbound, upstream)
     except BaseException:
         sock.close()
         raise

@@ -27,16 +27,21 @@ from worker.tls.peer import Peer
 class TlsLeg:
     """One side of a flow in TLS; made by `worker.tls.handshake`, which has verified `peer`.
 
+    `anchor` is the fingerprint of the root by which the peer was believed; empty if it proved nothing.
+
     `send` is to be repeated with at least the same bytes after a WouldBlock (they may have moved).
     One thread at a time may use it. A native engine takes `connection`, and keeps it alive.
     """
 
-    __slots__ = ("_hang_up", "_write_ended", "connection", "peer", "sock")
+    __slots__ = ("_hang_up", "_write_ended", "anchor", "connection", "peer", "sock")
 
-    def __init__(self, sock: socket.socket, connection: SSL.Connection, peer: Peer) -> None:
+    def __init__(
+        self, sock: socket.socket, connection: SSL.Connection, peer: Peer, anchor: str = ""
+    ) -> None:
         self.sock = sock
         self.connection = connection
         self.peer = peer
+        self.anchor = anchor
         self._write_ended = False
         self._hang_up: select.poll | None = None
 

@@ -71,6 +71,11 @@ def read_peer(certificate: x509.Certificate) -> Peer:
     )
 
 
+def fingerprint_of(pem: bytes) -> str:
+    """SHA-256 of a certificate in PEM, in hexadecimal. Raises ValueError."""
+    return x509.load_pem_x509_certificate(pem).fingerprint(SHA256()).hex()
+
+
 def _names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

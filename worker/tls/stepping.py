@@ -70,7 +70,7 @@ class Handshake:
                 "OpenSSL finished a handshake without asking about the certificate"
             )
         self._connection.set_app_data(None)
-        return TlsLeg(self.sock, self._connection, peer)
+        return TlsLeg(self.sock, self._connection, peer, self._verification.anchor)
 
 
 def server_handshake(sock: socket.socket, context: SSL.Context) -> Handshake:
@@ -78,7 +78,7 @@ def server_handshake(sock: socket.socket, context: SSL.Context) -> Handshake:
     terms = context.get_app_data()
     if not isinstance(terms, ServerTerms):
         raise TypeError("this is no server's context")
-    verification = Verification(terms.check, terms.wall_clock, terms.peer)
+    verification = Verification(terms.check, terms.wall_clock, terms.peer, terms.anchors)
     connection = SSL.Connection(context, sock)
     connection.set_accept_state()
     return Handshake(sock, connection, verification, errors.client_fault)

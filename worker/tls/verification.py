@@ -7,11 +7,13 @@ The verify callback. pyOpenSSL's own cannot choose the error, and the error is w
 alert of: with none set the peer reads certificate_unknown. Tried with OpenSSL 4.0:
 X509_V_ERR_CERT_REJECTED gives bad_certificate, X509_V_ERR_APPLICATION_VERIFICATION handshake_failure.
 It runs inside SSL_do_handshake, for each certificate of the chain, the leaf last. The chain has been
-verified by OpenSSL then; what the leaf says is taken from a cache (`peer.peer_of`).
+verified by OpenSSL then; what the leaf says is taken from a cache (`peer.peer_of`). The first of
+them, at the other end, is the root by which all are believed: it is written down as the anchor.
 
 A resumed session skips all that: no certificate is sent, no chain verified. So the hello callback
 asks the same questions about the certificate that the session was made with, and looks at its end
-of validity, which nobody else does then. It runs when OpenSSL has opened the ticket and nothing has
+of validity, which nobody else does then; the anchor is the one that the same certificate had in this
+context before. It runs when OpenSSL has opened the ticket and nothing has
 been answered, whether or not a server name was sent (tried with OpenSSL 4.0), so that a refused
 client reads an alert in the place where it expects one, and is given no further ticket.
 
@@ -19,9 +21,10 @@ C is below these functions: no exception may leave them, so a bug is kept for wh
 handshake. Of what they are given they own nothing but what SSL_get_peer_certificate returns.
 """
 
+import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from OpenSSL import SSL
@@ -29,7 +32,7 @@ from OpenSSL import SSL
 from cluster.process.clock import wall_clock
 from worker.tls.alerts import Description
 from worker.tls.openssl import ffi, lib
-from worker.tls.peer import Peer, PeerCheck, peer_of
+from worker.tls.peer import REMEMBERED, Peer, PeerCheck, peer_of
 
 
 @dataclass(slots=True)
@@ -39,20 +42,43 @@ class Verification:
     check: PeerCheck
     wall_clock: Callable[[], float] = wall_clock
     peer: Peer | None = None
+    anchors: "Anchors | None" = None
+    anchor: str = ""
     problem: str = ""
     bug: Exception | None = None
+
+
+#: The anchor of whom we believe by a root that we do not remember: no root is called so.
+UNKNOWN = "unknown"
+
+
+class Anchors:
+    """Fingerprints of roots by those of the certificates that led to them: for who resumes."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+
+    def remember(self, peer: Peer, anchor: str) -> None:
+        if len(self._found) >= REMEMBERED:
+            self._found.clear()
+        self._found[peer.fingerprint] = anchor
+
+    def of(self, peer: Peer) -> str:
+        """`UNKNOWN` for a certificate that was not seen, or long ago."""
+        return self._found.get(peer.fingerprint, UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerTerms:
     """What a server context asks about each client; its app data. The clock is in unix seconds.
 
-    `peer` is who a client is that is not asked.
+    `peer` is who a client is that is not asked; `anchors` are by which roots the others were believed.
     """
 
     check: PeerCheck
     wall_clock: Callable[[], float]
     peer: Peer | None = None
+    anchors: Anchors = field(default_factory=Anchors)
 
 
 #: Who shows no certificate, because nobody asks for one.
@@ -79,13 +105,14 @@ def ask_again_when_resumed(context: SSL.Context) -> None:
 # cffi keeps a callback alive as long as this name does; OpenSSL holds only a pointer.
 @ffi.callback("int(int, X509_STORE_CTX *)", error=0)  # type: ignore[untyped-decorator]
 def _verified(ok: int, store: Any) -> int:
-    if ok and lib.X509_STORE_CTX_get_error_depth(store) > 0:
-        return 1
     verification = _of(lib.X509_STORE_CTX_get_ex_data(store, _SSL_INDEX))
     if not ok:
         verification.problem = _library_problem(store)
         return 0
-    if _refusal(verification, lib.X509_STORE_CTX_get_current_cert(store)) is None:
+    certificate = lib.X509_STORE_CTX_get_current_cert(store)
+    if not verification.anchor:
+        verification.anchor = _fingerprint(certificate)
+    if lib.X509_STORE_CTX_get_error_depth(store) > 0 or _refusal(verification, certificate) is None:
         return 1
     lib.X509_STORE_CTX_set_error(store, lib.X509_V_ERR_CERT_REJECTED)
     return 0
@@ -136,7 +163,24 @@ def _refusal(
     if verification.problem:
         return Description.BAD_CERTIFICATE
     verification.peer = peer
+    if verification.anchors is not None:
+        _remember(verification, verification.anchors, peer, resumed=resumed)
     return None
+
+
+def _remember(verification: Verification, anchors: Anchors, peer: Peer, *, resumed: bool) -> None:
+    if resumed:
+        verification.anchor = anchors.of(peer)
+    else:
+        anchors.remember(peer, verification.anchor)
+
+
+def _fingerprint(certificate: Any) -> str:
+    """As `peer.fingerprint_of` has it; `UNKNOWN` for what cannot be encoded, which no root is."""
+    try:
+        return hashlib.sha256(_der(certificate)).hexdigest()
+    except ValueError:
+        return UNKNOWN
 
 
 def _der(certificate: Any) -> bytes:

@@ -28,7 +28,14 @@ from cluster.routes import (
 from cluster.snapshot import Snapshot, SnapshotId
 from worker.telemetry.metrics import Metrics, ServiceMeters
 from worker.tls.contexts import UnusableMaterial
-from worker.view.contexts import HTTP2_ALPN, Origination, Originations, ServerContexts, ServerTls
+from worker.view.contexts import (
+    HTTP2_ALPN,
+    Origination,
+    Originations,
+    ServerContexts,
+    ServerTls,
+    fingerprints,
+)
 from worker.view.ingress import IngressContexts, IngressViews
 from worker.view.leads import KeptDirectories
 from worker.view.mesh import KeptTables, Served
@@ -84,6 +91,7 @@ def compile_view(
     return View(
         id=snapshot_id,
         trust_domain=snapshot.trust.bundle.trust_domain,
+        roots=fingerprints(snapshot.trust.bundle),
         gateways=gateways,
         policies=compiler.policies,
         rules=compiler.rules,

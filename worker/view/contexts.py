@@ -18,6 +18,7 @@ from cluster.process.clock import wall_clock
 from cluster.reasons import End
 from cluster.routes import OriginationTls
 from worker.tls.contexts import mesh_client_context, origination_context, server_context
+from worker.tls.peer import fingerprint_of
 
 #: What callers may choose from by ALPN, by the protocol of what is served, in our order (Consul's own).
 ALPN: Mapping[str, tuple[bytes, ...]] = {
@@ -52,6 +53,11 @@ def peer_problem(trust_domain: str, uris: tuple[str, ...]) -> str | None:
     if caller_of(identity, trust_domain) is None:
         return f"{uris[0]} is no service of trust domain {trust_domain}"
     return None
+
+
+def fingerprints(bundle: TrustBundle) -> frozenset[str]:
+    """Of the roots, as connections remember by which of them they believe somebody. Raises ValueError."""
+    return frozenset(fingerprint_of(root.pem) for root in bundle.roots)
 
 
 class ServerContexts:

@@ -194,15 +194,16 @@ GatewayView = MeshView | TerminatingView | IngressView
 class View:
     """Everything a worker serves at one moment.
 
-    `gateways` is by the address and port listened on; `policies` are of every linked service, served yet or
-    not, and `rules` make those of any other; `tokens` verifies the tokens that they ask for;
-    `missing_leaves` are the linked services that wait for their certificate, and `problems` say which of
-    them have one that is of no use. At `next_expiry` (seconds since 1970) some rule ends: then `at` is the
-    view that holds.
+    `roots` are the CA's by their fingerprints. `gateways` is by the address and port listened on; `policies`
+    are of every linked service, served yet or not, and `rules` make those of any other; `tokens` verifies
+    the tokens that they ask for; `missing_leaves` are the linked services that wait for their certificate,
+    and `problems` say which of them have one that is of no use. At `next_expiry` (seconds since 1970) some
+    rule ends: then `at` is the view that holds.
     """
 
     id: SnapshotId | None = None
     trust_domain: str = ""
+    roots: frozenset[str] = frozenset()
     gateways: Mapping[tuple[str, int], GatewayView] = field(default_factory=dict)
     policies: Mapping[ServiceName, DestinationPolicy] = field(default_factory=dict)
     rules: RulesByDestination = field(default_factory=lambda: RulesByDestination(Policy()))

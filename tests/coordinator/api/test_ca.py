@@ -120,3 +120,18 @@ async def test_rotate_makes_a_new_root(api, get):
     answer = (await api.post("/v1/lockgate/ca/rotate", json={})).json()
     assert answer == await get("/v1/connect/ca/roots")
     assert answer["ActiveRootID"] != before
+
+
+async def test_a_root_that_was_rotated_out_can_be_distrusted(api, get):
+    url = "/v1/lockgate/ca/distrust"
+    old = (await get("/v1/connect/ca/roots"))["ActiveRootID"]
+    refused = await api.post(url, json={"RootID": old})
+    assert (refused.status_code, "is the active root" in refused.text) == (400, True)
+    await api.post("/v1/lockgate/ca/rotate", json={})
+    answer = (await api.post(url, json={"RootID": old})).json()
+    assert answer["Distrusted"] == [old]
+    shown = await get("/v1/connect/ca/roots")
+    assert answer["Roots"] == shown["Roots"]
+    assert [root["Active"] for root in shown["Roots"]] == [True]
+    assert (await api.post(url, json={"RootID": old})).status_code == 404
+    assert (await api.post(url, json={})).status_code == 400

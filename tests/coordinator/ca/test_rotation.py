@@ -6,12 +6,13 @@ import subprocess
 import pytest
 import trio
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cluster.identity import SigningId
 from coordinator.ca.authority import PRUNE_EVERY_SECONDS, Authority
 from coordinator.ca.keys import dump_key, make_key
 from coordinator.ca.root import describe_root, make_root
-from coordinator.ca.rotation import CROSS_SIGNED_SECONDS, RotationRefused
+from coordinator.ca.rotation import CROSS_SIGNED_SECONDS, RotationRefused, UnknownRoot
 from coordinator.store.memory import MemoryStore
 from coordinator.store.records import StoreFull
 from coordinator.store.tables import CA, CA_KEYS
@@ -233,3 +234,84 @@ async def test_of_two_rotations_at_once_both_count(authority, wanted):
     assert len(roots(authority)) == 3
     assert authority.roots() == other.roots()
     assert len(wanted.state.table(CA)) == 2 + 3
+
+
+async def test_a_distrusted_root_is_gone_at_once(authority, csr, believes, wanted):
+    (old,) = roots(authority)
+    before = await leaf(authority, csr)
+    await authority.rotate()
+    after = await leaf(authority, csr)
+    assert await authority.distrust(old["ID"]) == (old["ID"],)
+    (active,) = roots(authority)
+    assert active["Active"]
+    assert active["IntermediateCerts"] in ([], None)
+    assert not believes(before, active)
+    assert believes(after, active)
+    assert believes(await leaf(authority, csr), active)
+    assert [root.id for root in authority.trust_bundle().roots] == [active["ID"]]
+
+
+async def test_what_vouched_for_a_distrusted_root_goes_with_it(authority, csr, believes, clock):
+    """Who has the middle key shows what the first root signed for it: that must not do either."""
+    (first,) = roots(authority)
+    await authority.rotate()
+    middle = roots(authority)[0]
+    stolen = await leaf(authority, csr)
+    assert believes(stolen, first)
+    clock.now += HOUR
+    await authority.rotate()
+    assert set(await authority.distrust(middle["ID"])) == {middle["ID"], first["ID"]}
+    assert not believes(stolen, *roots(authority))
+
+
+async def test_an_older_root_that_vouches_no_more_stays(authority, clock):
+    """The cross-signed certificate has ended: what the older root has signed itself is still good."""
+    await authority.configure(UNLIMITED | {"LeafCertTTL": f"{10 * 24}h"})
+    (first,) = roots(authority)
+    await authority.rotate()
+    middle = roots(authority)[0]
+    clock.now += CROSS_SIGNED_SECONDS + HOUR
+    await authority.rotate()
+    assert await authority.distrust(middle["ID"]) == (middle["ID"],)
+    assert first["ID"] in [root["ID"] for root in roots(authority)]
+
+
+async def test_a_younger_root_is_not_touched(authority):
+    (first,) = roots(authority)
+    await authority.rotate()
+    middle = roots(authority)[0]
+    await authority.rotate()
+    assert await authority.distrust(first["ID"]) == (first["ID"],)
+    active = roots(authority)[0]
+    assert [root["ID"] for root in roots(authority)] == [active["ID"], middle["ID"]]
+    assert len(active["IntermediateCerts"]) == 1, "what the middle one signed"
+
+
+async def test_the_active_root_is_not_distrusted(authority, wanted):
+    (active,) = roots(authority)
+    revision = wanted.state.revision
+    with pytest.raises(RotationRefused, match="is the active root: rotate"):
+        await authority.distrust(active["ID"])
+    with pytest.raises(UnknownRoot, match="no root 'x'"):
+        await authority.distrust("x")
+    assert wanted.state.revision == revision
+
+
+async def test_a_root_whose_key_is_still_the_active_ones_is_not_distrusted(authority):
+    """A new certificate for the same key would be no help."""
+    key = make_key("ec", 256)
+    for serial in (1, 2):
+        given = make_root(
+            key,
+            signing=authority.signer,
+            serial=serial,
+            now=NOW,
+            ttl_seconds=400 * DAY,
+            name_salt="abcdefgh",
+        )
+        pem = given.public_bytes(Encoding.PEM).decode()
+        await authority.configure(UNLIMITED | {"PrivateKey": dump_key(key), "RootCert": pem})
+    active, *others = roots(authority)
+    (before,) = (root for root in others if root["SigningKeyID"] == active["SigningKeyID"])
+    with pytest.raises(RotationRefused, match="rotate to another key first"):
+        await authority.distrust(before["ID"])

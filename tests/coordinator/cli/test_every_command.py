@@ -153,6 +153,12 @@ ROWS = {
     "config write": Row(
         call="config write {dir}/entry.hcl", fails="config write {dir}/wrong.hcl", says="Protocl"
     ),
+    "connect ca distrust": Row(
+        before=("connect ca rotate",),
+        call="connect ca distrust {old_root}",
+        fails="connect ca distrust 00:11",
+        says="00:11",
+    ),
     "connect ca get-config": Row(
         call="connect ca get-config", fails="connect ca get-config x", says="unexpected"
     ),
@@ -380,24 +386,27 @@ class Program:
             (self._state / "acl-bootstrap-reset").write_text(self._reset_index(capsys))
             return 0, "", ""
         with pytest.raises(SystemExit) as end:
-            main(self._arguments(call))
+            main(self._arguments(call, capsys))
         printed = capsys.readouterr()
         code = end.value.code
         return code if isinstance(code, int) else int(bool(code)), printed.out, printed.err
 
-    def run_apart(self, call: str, _capsys) -> tuple[int, str, str]:
+    def run_apart(self, call: str, capsys) -> tuple[int, str, str]:
         """The same in a process of its own, which the command may turn into another."""
-        command = [*PROGRAM, *self._arguments(call)]
+        command = [*PROGRAM, *self._arguments(call, capsys)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout, done.stderr
 
-    def _arguments(self, call: str) -> list[str]:
+    def _arguments(self, call: str, capsys) -> list[str]:
         names = {
             "dir": self.folder,
             "new": f"new{self._made}",
             "gen": self._generation,
             "port": 9000 + self._made,
         }
+        if "{old_root}" in call:
+            *_, old = json.loads(self.ok("connect ca roots --format json", capsys))["Roots"]
+            names["old_root"] = old["ID"]
         words = shlex.split(call.replace(KEY, "KEY").format_map(names))
         return [KEY if word == "KEY" else word for word in words]
 

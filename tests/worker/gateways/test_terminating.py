@@ -13,7 +13,15 @@ import trio
 
 from cluster.messages import Ack
 from cluster.reasons import RevocationCause
-from tests.fakes.pki import TRUST_DOMAIN, Pki, server_context, service_uri, write
+from tests.fakes.pki import (
+    TRUST_DOMAIN,
+    Pki,
+    bundle,
+    client_context,
+    server_context,
+    service_uri,
+    write,
+)
 from tests.fakes.rig import (
     PATIENCE_SECONDS,
     Linked,
@@ -55,10 +63,10 @@ class Egress:
         await self.node.keys(*(self.pki.service(service.name) for service in self.linked))
         await self.decide(*rules)
 
-    async def decide(self, *rules, default_allow=False):
-        """Other intentions for the same services."""
+    async def decide(self, *rules, default_allow=False, roots=None):
+        """Other intentions for the same services, and other roots."""
         shot = snapshot(
-            self.pki.bundle,
+            bundle(*(roots or [self.pki])),
             [self.node.listener(self.port)],
             *self.linked,
             rules=rules,
@@ -510,6 +518,58 @@ async def test_a_caller_whose_certificate_expires_is_put_out(egress, trust, pki)
     await egress.node.ended("certificate_expired")
     cause = RevocationCause.EXPIRY.value
     assert egress.node.value("lockgate_connections_revoked_total", cause=cause) == 1
+
+
+@pytest.fixture
+def leaked(tmp_path, pki):
+    """Another root, for `roots`, and a context of its own caller."""
+    made = Pki("leaked root")
+    return made, client_context(tmp_path, made.service("web"), pki.pem + made.pem)
+
+
+async def test_a_removed_root_puts_out_those_who_rest_on_it_and_nobody_else(
+    egress, web, pki, leaked
+):
+    other, context = leaked
+    await egress.serve()
+    await egress.decide(*ALLOW, roots=[pki, other])
+    good, bad = await egress.call(web), await egress.call(context)
+    for stream in (good, bad):
+        await exchange(stream)
+    await egress.decide(*ALLOW)
+    assert await until_end(bad) == (b"", "reset")
+    await egress.node.ended("root_distrusted")
+    assert egress.node.value("lockgate_connections_revoked_total", cause="certificate") == 1
+    await exchange(good, b"still here")
+    with pytest.raises(trio.BrokenResourceError):
+        await exchange(await egress.call(context))
+    await egress.node.ended("client_certificate")
+    await exchange(await egress.call(web))
+
+
+async def test_a_root_that_is_removed_during_the_handshake_lets_nobody_in(egress, pki, leaked):
+    other, context = leaked
+    await egress.serve()
+    await egress.decide(*ALLOW, roots=[pki, other])
+    release, held = trio.Event(), trio.Event()
+    inner = Holding(await egress.connect(), release, held)
+    stream = trio.SSLStream(inner, context, server_hostname=sni("billing"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.do_handshake)
+        await held.wait()
+        await egress.decide(*ALLOW)
+        release.set()
+    assert (await until_end(stream))[0] == b""
+    await egress.node.ended("root_distrusted")
+    assert egress.good.accepted == 0
+
+
+async def test_a_root_that_is_added_changes_nothing_for_who_is_here(egress, web, pki, leaked):
+    await egress.serve()
+    stream = await egress.call(web)
+    await exchange(stream)
+    await egress.decide(*ALLOW, roots=[pki, leaked[0]])
+    await exchange(stream)
 
 
 async def test_who_was_let_in_for_a_while_is_put_out_at_its_end_without_a_coordinator(egress, web):

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from tests.fakes.pki import Pki, server_context, service_uri
+from tests.fakes.pki import Pki, client_context, server_context, service_uri
 from tests.fakes.rig import eventually, exchange, sni, start_upstream, tls_client
 from tests.harness.programs import free_port
 from tests.worker.sidecar.running import ended, inbound, sidecar
@@ -135,6 +135,22 @@ async def test_through_a_mesh_gateway_it_dials_that_and_expects_the_service(cons
         await exchange(stream)
 
 
+async def test_a_server_of_a_root_that_is_removed_is_let_go(
+    consul, billing, nursery, pki, tmp_path
+):
+    other = Pki("leaked root")
+    consul.roots(other)
+    context = server_context(tmp_path, other.service("billing"), pki.pem)
+    upstream = await start_upstream(nursery, ssl_context=context)
+    consul.endpoints("billing", upstream.port)
+    async with outbound(consul) as (made, port), await call(port) as stream:
+        await exchange(stream)
+        consul.roots()
+        with trio.fail_after(10), pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
+        await eventually(lambda: ended(made, "root_distrusted", "billing") == 1)
+
+
 async def test_an_answer_of_no_use_changes_nothing(consul, billing, pki):
     await billing()
     async with outbound(consul) as (made, port):
@@ -179,6 +195,21 @@ async def test_who_may_not_is_let_go_and_the_program_hears_nothing(consul, nurse
         await trio.aclose_forcefully(stream)
         assert ended(made, "denied", "web") == 1
     assert upstream.accepted == 0
+
+
+async def test_a_removed_root_ends_the_connections_that_rest_on_it(consul, nursery, pki, tmp_path):
+    other = Pki("leaked root")
+    consul.roots(other)
+    upstream = await start_upstream(nursery)
+    context = client_context(tmp_path, other.service("api"), pki.pem)
+    async with inbound(consul, upstream.endpoint, ("api", "allow")) as (made, port):
+        stream = await tls_client(port, context, sni("web"))
+        await exchange(stream)
+        consul.roots()
+        with trio.fail_after(10), pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
+        await trio.aclose_forcefully(stream)
+        await eventually(lambda: ended(made, "root_distrusted", "web") == 1)
 
 
 async def test_a_changed_intention_reaches_open_connections(consul, nursery, api_context):

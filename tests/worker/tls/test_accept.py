@@ -17,6 +17,7 @@ from cluster.reasons import End
 from worker.net.leg import WouldBlockRead
 from worker.tls.contexts import TlsVersions, mesh_client_context, server_context
 from worker.tls.handshake import accept, connect
+from worker.tls.peer import fingerprint_of
 
 DOMAIN = "11111111-2222-3333-4444-555555555555.consul"
 WEB = f"spiffe://{DOMAIN}/ns/default/dc/dc1/svc/web"
@@ -116,6 +117,7 @@ async def test_an_intermediate_in_the_chain_is_followed_and_presented(
     context = server_context(leaf.chain_pem, leaf.key_pem, [mesh.pem], check_peer=check_peer)
     leg, seen = await meet(tcp_pair, context, stdlib_client(mesh, below.issue(uris=[WEB])))
     assert (seen, leg.peer_uri) == (b"welcome", WEB)
+    assert leg.anchor == fingerprint_of(mesh.pem)
 
 
 async def test_every_root_is_trusted(tcp_pair, mesh, new_authority):
@@ -125,7 +127,7 @@ async def test_every_root_is_trusted(tcp_pair, mesh, new_authority):
     context = server_context(leaf.chain_pem, leaf.key_pem, roots, check_peer=check_peer)
     for issuer in (mesh, older):
         leg, _ = await meet(tcp_pair, context, stdlib_client(mesh, issuer.issue(uris=[WEB])))
-        assert leg.peer_uri == WEB
+        assert (leg.peer_uri, leg.anchor) == (WEB, fingerprint_of(issuer.pem))
 
 
 # ---------------------------------------------------------------- certificates that do not do

@@ -14,6 +14,7 @@ from OpenSSL import SSL
 
 from cluster.errors import ClientFault
 from cluster.reasons import End
+from worker.tls import verification
 from worker.tls.contexts import (
     SESSION_SECONDS,
     mesh_client_context,
@@ -22,8 +23,9 @@ from worker.tls.contexts import (
 )
 from worker.tls.handshake import accept, connect
 from worker.tls.openssl import do_handshake, ffi, lib
+from worker.tls.peer import fingerprint_of
 from worker.tls.stepping import Want, server_handshake
-from worker.tls.verification import Verification
+from worker.tls.verification import UNKNOWN, Verification
 
 DB, WEB = (
     "spiffe://a.consul/ns/default/dc/dc1/svc/db",
@@ -410,3 +412,21 @@ async def test_our_own_clients_never_resume(tcp_pair, receive, outside, mesh, ve
             leg.shutdown_write()
     assert reused == [False] * 3
     assert len(asked) == 3
+
+
+@both_versions
+async def test_who_comes_back_rests_on_the_root_that_was_found_before(visit, server, version):
+    client = a_client(server.mesh.issue(uris=[WEB]), server.mesh, version)
+    first, (session, _) = await visit(server.context, client)
+    again, (_, reused) = await visit(server.context, client, session)
+    assert reused
+    assert again.anchor == first.anchor == fingerprint_of(server.mesh.pem)
+
+
+async def test_of_whom_nothing_is_remembered_the_root_is_unknown(visit, server, monkeypatch):
+    monkeypatch.setattr(verification, "REMEMBERED", 1)
+    first, second = (a_client(server.mesh.issue(uris=[WEB]), server.mesh, TLS13) for _ in range(2))
+    _, (session, _) = await visit(server.context, first)
+    await visit(server.context, second)
+    leg, (_, reused) = await visit(server.context, first, session)
+    assert (reused, leg.anchor) == (True, UNKNOWN)

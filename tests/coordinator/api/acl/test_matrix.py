@@ -93,6 +93,7 @@ TABLE = {
     "GET /v1/connect/ca/configuration": (READERS,),
     "PUT /v1/connect/ca/configuration": (WRITERS, "", {}),
     "POST /v1/lockgate/ca/rotate": (WRITERS, "", {"x": 1}),
+    "POST /v1/lockgate/ca/distrust": (WRITERS, "", {"x": 1}),
     "POST /v1/lockgate/connect/sign": (WRITERS, "", {"CSR": "nonsense"}),
     "GET /v1/catalog/datacenters": (EVERYBODY,),
     "GET /v1/catalog/nodes": (EVERYBODY,),
