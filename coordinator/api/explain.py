@@ -95,7 +95,7 @@ async def _explain_planned(call: Call) -> dict[str, Any]:
 def _of_request(call: Call, source: ServiceName, destination: ServiceName) -> dict[str, Any]:
     """What the permissions say of the request that `method`, `path` and `header` describe, if they do.
 
-    That is not enforced yet: a gateway carries the service as tcp, and `allowed` is its answer.
+    It is what a service of an HTTP protocol answers by; one of tcp sees no requests, and `allowed` holds.
     """
     query = call.request.query_params
     if not any(name in query for name in ("method", "path", "header")):

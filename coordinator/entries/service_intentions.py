@@ -19,15 +19,13 @@ from .intention_permissions import (
     permission_doubts,
     permission_rules,
 )
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced
+from .kind import Body, Kind, entry_shape, meta_rules, name_rules
 from .moments import Moment
 from .report import Finding
 from .scalars import EnterpriseOnly, Tenancy, Text, Whole
 from .schema import Field, ListOf, Object, TableOf
 
 DESCRIPTION_BYTES = 512
-_ONLY_HTTP = "permissions where the service is not of protocol http behind a terminating gateway"
-_TOKEN_ONLY_HTTP = "tokens where the service is not of protocol http behind a terminating gateway"
 LEGACY = ("LegacyID", "LegacyMeta", "LegacyCreateTime", "LegacyUpdateTime")
 
 SOURCE = Object(
@@ -161,12 +159,8 @@ def _entry_rules(body: Body) -> Iterator[Finding]:
 
 
 def _doubts(body: Body) -> Iterator[Finding]:
-    if "JWT" in body:
-        yield unenforced(_TOKEN_ONLY_HTTP, "JWT")
     for index, source in enumerate(body["Sources"]):
         path = f"Sources[{index}].Permissions"
-        if "Permissions" in source:
-            yield unenforced(_ONLY_HTTP, path)
         for number, permission in enumerate(source.get("Permissions", [])):
             yield from permission_doubts(permission, f"{path}[{number}]")
 
