@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from cluster.authorize import Permit
-from cluster.http import Request, Verified, authorize_request
+from cluster.http import Request, RequestDecision, Verified, authorize_request
 from cluster.http.affinity import Affinity
 from cluster.http.request import Headers
 from cluster.http.retries import Outcome, pause_seconds
@@ -42,7 +42,15 @@ from worker.http.wire import Wire
 from worker.net.leg import Leg
 from worker.relay.engine import DOWN
 from worker.telemetry.metrics import RetryEnd
-from worker.view.view import IngressHttp, IngressRoute, IngressTarget, IngressView, IngressWay
+from worker.telemetry.tally import Count
+from worker.view.view import (
+    IngressHttp,
+    IngressRoute,
+    IngressTarget,
+    IngressView,
+    IngressWay,
+    View,
+)
 
 _NOT_BELIEVED = frozenset(
     name.decode() for name in FORWARDED - {b"x-forwarded-for", b"x-request-id"}
@@ -71,6 +79,19 @@ class _Carried(NamedTuple):
     then: float
 
 
+class _Known(NamedTuple):
+    """What was answered last, and what follows from it; not whether it is answered again."""
+
+    view: View
+    target: IngressTarget
+    decision: RequestDecision
+    counted: Count
+    permit: Permit | None
+
+    def is_of(self, view: View, target: IngressTarget, decision: RequestDecision) -> bool:
+        return self.view is view and self.target is target and self.decision is decision
+
+
 class _Visitor:
     """A client, and what holds for its requests now; see `worker.http.conversation.Backend`."""
 
@@ -81,6 +102,7 @@ class _Visitor:
         self._shown = shown
         self._served: IngressHttp | None = None
         self._carried: _Carried | None = None
+        self._known: _Known | None = None
         self._source_ip = str(inbound.sock.getpeername()[0])
         scheme = b"https" if view.is_tls else b"http"
         self.hop = Hop(address=self._source_ip.encode(), scheme=scheme, replaces_cert=True)
@@ -152,15 +174,27 @@ class _Visitor:
         view = world.current.view
         policy, claims = view.requests_of(target.service), verified.claims
         decision = authorize_request(policy, self._source, arriving, claims)
-        world.metrics.decisions.counter(
-            view, entry.gateway, target.service, self._source, decision.allowed
-        ).inc()
-        if not decision.allowed:
+        known = self._known
+        if known is None or not known.is_of(view, target, decision):
+            known = self._known = self._know(view, target, decision)
+        known.counted.inc()
+        permit = known.permit
+        if permit is None:
             return None
-        permit = Permit(self._source, target.service, Decision(allowed=True, rule=decision.rule))
         entry.decided(permit, view.generation)
         self._carried = _Carried(target, arriving, world.wall_clock())
         return permit
+
+    def _know(self, view: View, target: IngressTarget, decision: RequestDecision) -> "_Known":
+        """What follows from an answer, which is one value for many requests."""
+        counted = self.inbound.world.metrics.decisions.counter(
+            view, self.inbound.entry.gateway, target.service, self._source, decision.allowed
+        )
+        permit = None
+        if decision.allowed:
+            rule = Decision(allowed=True, rule=decision.rule)
+            permit = Permit(self._source, target.service, rule)
+        return _Known(view, target, decision, counted, permit)
 
     def _is_still_permitted(self) -> bool:
         """What is carried now, after the rules have changed; its tokens are as old as the request."""

@@ -1,17 +1,18 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Common heads read outside Python.
+"""Common heads read outside Python, and heads written.
 
-Each function says what its form in Python says of the same bytes (`requests`, `responses`), or None: the head
-is not whole, not common, or not HTTP. So whatever two might read in two ways is refused in one place, which is
-not here. Tests hold one against the other, for the corpus, for mutations of it and for every prefix.
+Who reads says what its form in Python says of the same bytes (`requests`, `responses`), or None: the head is
+not whole, not common, or not HTTP. So whatever two might read in two ways is refused in one place, which is
+not here. Who writes gives the same bytes as its form in Python (`heads`). Tests hold one against the other.
 
 Belongs here: heads without surprises. Never here: a refusal, or a meaning that Python does not give. The types
 are in `_heads.pyi`.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_DecodeLatin1
+from cpython.unicode cimport PyUnicode_AsLatin1String, PyUnicode_DecodeLatin1
 from libc.stdint cimport uint8_t
+from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcmp
 
 from worker.http._bytes cimport (
@@ -299,3 +300,99 @@ def response(bytes data not None, bytes method not None, Py_ssize_t max_bytes, P
         keep_alive=not hop.closes and ends is not WITH_THE_CONNECTION,
         upgrade=b"",
     ), at - start
+
+
+def request_head(request, hop, bytes host not None, bytes request_id not None):
+    """See `worker.http.heads.request_head`."""
+    cdef dict seen = request.forwarded
+    cdef list parts = [request.method, b" ", PyUnicode_AsLatin1String(request.path)]
+    cdef object value, asked_host, length, cert
+    if request.query:
+        parts += (b"?", PyUnicode_AsLatin1String(request.query))
+    parts += (b" HTTP/1.1\r\nhost: ", host, b"\r\n")
+    _add_fields(parts, request.fields)
+    parts.append(b"x-forwarded-for: ")
+    if seen and (value := seen.get(b"x-forwarded-for")):
+        parts += (value, b",")
+    parts += (hop.address, b"\r\nx-forwarded-proto: ")
+    parts.append((seen.get(b"x-forwarded-proto") if seen else None) or hop.scheme)
+    parts.append(b"\r\nx-request-id: ")
+    parts.append((seen.get(b"x-request-id") if seen else None) or request_id)
+    asked_host = (seen.get(b"x-forwarded-host") if seen else None) or request.host
+    if asked_host:
+        parts += (b"\r\nx-forwarded-host: ", asked_host)
+    parts.append(b"\r\n")
+    value = None if hop.replaces_cert or not seen else seen.get(b"x-forwarded-client-cert")
+    cert = hop.client_cert
+    if value or cert:
+        parts.append(b"x-forwarded-client-cert: ")
+        parts += (value, b",", cert) if value and cert else (value or cert,)
+        parts.append(b"\r\n")
+    length = request.length
+    if length is not None:
+        if length == IN_CHUNKS:
+            parts.append(b"transfer-encoding: chunked\r\n")
+        else:
+            parts += (b"content-length: ", _digits(length), b"\r\n")
+    if request.upgrade:
+        parts.append(b"connection: Upgrade\r\nupgrade: websocket\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def response_head(response, int minor, bint keep_alive):
+    """See `worker.http.heads.response_head`."""
+    cdef int status = response.status
+    cdef object length = response.length
+    cdef list parts = [b"HTTP/1.1 ", _digits(status), b" ", response.reason, b"\r\n"]
+    _add_fields(parts, response.fields)
+    if status >= 200 and status != 204:
+        if length is not None and length != IN_CHUNKS:
+            parts += (b"content-length: ", _digits(length), b"\r\n")
+        elif minor == 1 and response.ends is not AT_ONCE:
+            parts.append(b"transfer-encoding: chunked\r\n")
+    if not keep_alive:
+        parts.append(b"connection: close\r\n")
+    elif minor == 0:
+        parts.append(b"connection: keep-alive\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+cdef inline void _add_fields(list parts, tuple fields):
+    cdef tuple field
+    for field in fields:
+        parts.append(field[0])
+        parts.append(b": ")
+        parts.append(field[1])
+        parts.append(b"\r\n")
+
+
+cdef inline bytes _digits(long long number):
+    cdef char text[24]
+    return PyBytes_FromStringAndSize(text, snprintf(text, sizeof(text), b"%lld", number))
+
+
+cdef const char *HEX = b"0123456789abcdef"
+
+
+def uuid(bits):
+    """Of version 4 (RFC 9562), from 128 bits of chance."""
+    cdef bytes raw = bits.to_bytes(16, "big")
+    cdef const uint8_t *given = <const uint8_t *>PyBytes_AS_STRING(raw)
+    cdef char text[36]
+    cdef int at, to = 0
+    cdef uint8_t byte
+    for at in range(16):
+        byte = given[at]
+        if at == 6:
+            byte = 0x40 | (byte & 0x0f)
+        elif at == 8:
+            byte = 0x80 | (byte & 0x3f)
+        if at == 4 or at == 6 or at == 8 or at == 10:
+            text[to] = c"-"
+            to += 1
+        text[to] = HEX[byte >> 4]
+        text[to + 1] = HEX[byte & 15]
+        to += 2
+    return PyBytes_FromStringAndSize(text, 36)

@@ -6,6 +6,7 @@ Belongs here: which fields are added, changed and left. Never here: reading head
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from worker.http import native
 from worker.http.answers import connection_line
 from worker.http.fields import CHUNKED, Fields, lines
 from worker.http.requests import RequestHead
@@ -50,6 +51,13 @@ def request_head(request: RequestHead, hop: Hop, *, host: bytes, request_id: byt
 
     `request_id` is used if the caller sent none.
     """
+    if native.is_built:
+        return native.heads.request_head(request, hop, host, request_id)
+    return plain_request_head(request, hop, host, request_id)
+
+
+def plain_request_head(request: RequestHead, hop: Hop, host: bytes, request_id: bytes) -> bytes:
+    """The same without native modules."""
     return b"".join(
         (
             b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (request.method, request.target, host),
@@ -91,6 +99,13 @@ def forwarded(
 
 def response_head(response: ResponseHead, *, minor: int, keep_alive: bool) -> bytes:
     """The answer as the caller gets it. `minor` is the caller's version; HTTP/1.0 gets no chunks."""
+    if native.is_built:
+        return native.heads.response_head(response, minor, keep_alive)
+    return plain_response_head(response, minor, keep_alive=keep_alive)
+
+
+def plain_response_head(response: ResponseHead, minor: int, *, keep_alive: bool) -> bytes:
+    """The same without native modules."""
     return b"".join(
         (
             b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason),

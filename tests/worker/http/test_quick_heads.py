@@ -1,11 +1,14 @@
 """The quick reading of heads says what the other one says, or nothing."""
 
+from uuid import RFC_4122, UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.http.corpus import BODIES, GOOD, HEADS, get, post, request
 from worker.http.faults import BadRequest, BadResponse
+from worker.http.heads import Hop, plain_request_head, plain_response_head
 from worker.http.reading import any_request, any_response
 
 quick = pytest.importorskip("worker.http._heads")
@@ -158,3 +161,37 @@ def test_mutated_requests(data):
 @given(mutated(ANSWERS), st.sampled_from((b"GET", b"HEAD")))
 def test_mutated_answers(data, method):
     check_response(data, method)
+
+
+SOME = st.sampled_from((b"", b"a", b"a b", b"\xff,"))
+
+
+@given(
+    st.sampled_from((*COMMON, *(case[1] for case in GOOD))),
+    st.builds(
+        Hop, address=st.just(b"1.2.3.4"), scheme=SOME, client_cert=SOME, replaces_cert=st.booleans()
+    ),
+    SOME,
+)
+def test_requests_are_written_alike(data, hop, host):
+    head, _ = any_request(data, MOST, 1000)
+    wanted = plain_request_head(head, hop, host, b"id")
+    assert quick.request_head(head, hop, host, b"id") == wanted
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize("data", [*ANSWERS[:12], b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n"])
+def test_answers_are_written_alike(data, method):
+    head, _ = any_response(data, method, MOST, FIELDS)
+    for minor in (0, 1):
+        for keep in (False, True):
+            wanted = plain_response_head(head, minor, keep_alive=keep)
+            assert quick.response_head(head, minor, keep) == wanted
+
+
+@given(st.integers(0, 2**128 - 1))
+def test_request_ids_are_written_alike(bits):
+    made = UUID(quick.uuid(bits).decode())
+    assert (made.version, made.variant) == (4, RFC_4122)
+    free = ~(0xF << 76) & ~(0x3 << 62) & (1 << 128) - 1
+    assert made.int & free == bits & free
