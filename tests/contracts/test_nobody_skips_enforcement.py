@@ -15,6 +15,9 @@ import trio
 
 from cluster.process.clock import wall_clock
 from tests.fakes.http import Client, Server, says
+from tests.fakes.http2 import Answer as Http2Answer
+from tests.fakes.http2 import Http2Server
+from tests.fakes.http2_client import Http2Client
 from tests.fakes.mesh import mesh, sidecar
 from tests.fakes.rig import PATIENCE_SECONDS, eventually, start_upstream
 from tests.worker.gateways.test_tokens import keys, token
@@ -237,7 +240,83 @@ class Http:
             yield ask, ask.passes, not denied
 
 
-PROTOCOLS = {"tcp": Tcp, "http": Http}
+class Http2:
+    """HTTP/2 by the library of others on both sides: 403 on a stream of a connection that stays."""
+
+    alpn = ("h2",)
+    fields = ()
+    answer = Http2Answer(body=b"hello")
+
+    def __init__(self):
+        self.server = Http2Server(lambda asked: self.answer)
+
+    @property
+    def seen(self):
+        return len(self.server.seen)
+
+    async def program(self, nursery):
+        return (await self.server.start(nursery)).endpoint.port
+
+    async def ask(self, stream, case):
+        client = await Http2Client(stream, HOST).start()
+        for ask in case.asks:
+            given = [(name.lower().encode(), v.encode()) for name, v in ask.headers.items()]
+            answer = await client.ask(ask.method, ask.target, fields=(*self.fields, *given))
+            assert answer.is_whole
+            passed = self.has_passed(answer)
+            assert passed or self.is_denied(answer), answer
+            yield ask, ask.passes, passed
+
+    def has_passed(self, answer):
+        return (answer.status, answer.body) == (200, b"hello")
+
+    def is_denied(self, answer):
+        return (answer.status, answer.body) == (403, b"RBAC: access denied")
+
+
+class Grpc(Http2):
+    """The same with gRPC's heads: refusals are its status 7, PERMISSION_DENIED."""
+
+    fields = ((b"content-type", b"application/grpc"), (b"te", b"trailers"))
+    answer = Http2Answer(
+        headers=(("content-type", "application/grpc"),),
+        body=b"\0\0\0\0\x02hi",
+        trailers=(("grpc-status", "0"),),
+    )
+
+    def has_passed(self, answer):
+        return answer.body == self.answer.body and answer.trailers == {"grpc-status": "0"}
+
+    def is_denied(self, answer):
+        said = answer.headers.get("grpc-status"), answer.headers.get("grpc-message")
+        return (answer.status, answer.body, *said) == (200, b"", "7", "RBAC: access denied")
+
+
+class Http1ToHttp2(Http):
+    """Whoever asks in HTTP/1.1, of a program that speaks HTTP/2."""
+
+    def __init__(self):
+        self.server = Http2Server(lambda asked: Http2Answer(body=b"hello"))
+
+
+class Http2ToHttp1(Http2):
+    """The other way round, without having agreed on it."""
+
+    alpn = ()
+
+    def __init__(self):
+        self.server = Server(says())
+
+
+#: By what is written about the service.
+PROTOCOLS = {
+    "tcp": ("tcp", Tcp),
+    "http": ("http", Http),
+    "http2": ("http2", Http2),
+    "grpc": ("grpc", Grpc),
+    "http2, asked in HTTP/1.1": ("http2", Http1ToHttp2),
+    "http, asked in HTTP/2": ("http", Http2ToHttp1),
+}
 
 
 # --- the doors
@@ -307,17 +386,19 @@ class Doors:
             else:
                 await self.mesh.withdraw("service-intentions", service)
         await self.mesh.offer()
+        expires = any("ExpiresAt" in source for source in sources)
         wanted = {case.name} if sources else set()
-        known = self.mesh.sidecar
-        heard = [wanted, set()] if self._ends(sources) else [wanted]  # it may be over before
-        await eventually(lambda: {rule.description for rule in known.known.rules} in heard)
-        if self._ends(sources):
+        sidecar = self.mesh.sidecar
+
+        def has_heard():
+            found = {rule.description for rule in sidecar.known.rules}
+            is_over = expires and wall_clock() >= ends  # nobody is told of it then
+            return found == wanted or (is_over and not found)
+
+        await eventually(has_heard)
+        if expires:
             for world in self.mesh.worlds():
                 await eventually(lambda: world.current.view.next_expiry > ends + 1)  # noqa: B023
-
-    @staticmethod
-    def _ends(sources):
-        return any("ExpiresAt" in source for source in sources)
 
     def _source(self, case, source, ends):
         said = source | {"Description": case.name}
@@ -327,8 +408,9 @@ class Doors:
 
 
 @contextlib.asynccontextmanager
-async def doors(protocol, default):
-    spoken = PROTOCOLS[protocol]()
+async def doors(name, default):
+    protocol, speak = PROTOCOLS[name]
+    spoken = speak()
     async with (
         mesh(default_allow=default == "allow") as made,
         trio.open_nursery() as nursery,

@@ -161,7 +161,7 @@ def inbound_view(
     endpoints = (Endpoint(address=config.service_address.host, port=config.service_address.port),)
     target = TerminatingTarget(
         service=service,
-        tls=contexts.get(known.leaf, known.bundle),
+        tls=contexts.get(known.leaf, known.bundle, own.protocol),
         origination=None,
         endpoints=endpoints,
         ways=Ways(endpoints),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.chain.protocol import HTTP2_LIKE, HTTP_LIKE
+from cluster.chain.protocol import HTTP2_LIKE, HTTP_LIKE, TCP
 from cluster.protocols import resolved_protocol
 from cluster.routes import (
     DEFAULT_CONNECT_TIMEOUT_SECONDS,
@@ -29,8 +29,12 @@ class OwnSide:
     """
 
     connect_timeout_seconds: float
+    protocol: str
     http: HttpRoute | None
-    http2: bool = False
+
+    @property
+    def http2(self) -> bool:
+        return self.protocol in HTTP2_LIKE
 
 
 def own_side(
@@ -40,10 +44,10 @@ def own_side(
     own = service_defaults or {}
     protocol = resolved_protocol(service_defaults, proxy_defaults).lower()
     return OwnSide(
+        protocol=protocol if protocol in HTTP_LIKE else TCP,
         connect_timeout_seconds=own.get("LocalConnectTimeoutMs", 0) / 1000
         or DEFAULT_CONNECT_TIMEOUT_SECONDS,
         http=_http(own, (mesh or {}).get("HTTP") or {}) if protocol in HTTP_LIKE else None,
-        http2=protocol in HTTP2_LIKE,
     )
 
 

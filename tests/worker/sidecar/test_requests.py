@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from tests.fakes.http import Client, Server, says
-from tests.fakes.pki import service_uri
+from tests.fakes.pki import client_context, service_uri
 from tests.fakes.rig import PATIENCE_SECONDS, eventually, exchange, sni, start_upstream, tls_client
 from tests.worker.gateways.test_tokens import keys, token
 from tests.worker.sidecar.running import ended, inbound
@@ -216,4 +216,20 @@ async def test_tcp_is_carried_as_it_was(consul, nursery, api_context):
     async with inbound(consul, upstream.endpoint, ("api", "allow")) as (_, port):
         stream = await tls_client(port, api_context, sni("web"))
         await exchange(stream)
+        await trio.aclose_forcefully(stream)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "agreed"), [("tcp", None), ("http", "http/1.1"), ("http2", "h2"), ("grpc", "h2")]
+)
+async def test_callers_agree_on_what_the_service_speaks(
+    consul, nursery, pki, tmp_path, protocol, agreed
+):
+    consul.entry("service-defaults", "web", Protocol=protocol)
+    context = client_context(tmp_path, pki.service("api"), pki.pem)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    upstream = await start_upstream(nursery)
+    async with inbound(consul, upstream.endpoint, ("api", "allow")) as (_, port):
+        stream = await tls_client(port, context, sni("web"))
+        assert stream.selected_alpn_protocol() == agreed
         await trio.aclose_forcefully(stream)
