@@ -39,6 +39,7 @@ async def test_a_request_without_a_body_is_whole_when_it_is_begun(site):
     head = await asked.head()
     assert (head.status, head.fields, head.length) == (200, ((b"x-a", b"1"),), 5)
     assert head.has_body
+    assert asked.is_ready
     assert await body_of(asked) == b"hello"
     assert await asked.read() == b""
     assert asked.trailers == ()

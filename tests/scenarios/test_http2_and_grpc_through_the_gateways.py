@@ -4,7 +4,9 @@ a sidecar, hypercorn in plain and grpcio behind a terminating gateway serve.
 
 import hashlib
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,10 @@ from tests.harness.programs import free_port, program, wait_until
 
 pytestmark = pytest.mark.slow
 
-MEGABYTES = 30
+MEGABYTES = 10
+HUGE_MEGABYTES = 100
+#: What carrying these may add to a worker, beyond what it needs anyway.
+MORE_KILOBYTES = 16 * 1024
 PEERS = (sys.executable, "-m", "tests.harness.grpc_peers")
 
 
@@ -87,6 +92,7 @@ def large(folder):
 def behind(folder, ports, large):
     """nghttpd, hypercorn on trio, and grpcio."""
     (folder / "served.py").write_text(ASGI)
+    (folder / "small").touch()
     nghttpd = [
         program("nghttpd", "nghttp2-server"),
         "--no-tls",
@@ -118,7 +124,9 @@ def cluster(folder, ports, behind):
     }
     with lockgate(folder, files, workers=1) as found, found.sidecar("site", port=ports.site):
         wait_until(
-            "the sidecar is known", lambda: _curl(ports, "site", "/large.bin", "-I").returncode == 0
+            "the sidecar is known",
+            lambda: _curl(ports, "site", "/large.bin", "-I").returncode == 0,
+            60,
         )
         yield found
 
@@ -146,6 +154,25 @@ def test_a_large_body_goes_up_to_an_asgi_server(cluster, ports, large, version, 
     answer = _curl(ports, "app", "/", version, "-T", str(large), "-H", coding)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.decode() == f"2 {_digest(large)}"
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+def test_a_body_of_any_size_takes_the_same_memory(cluster, ports, folder, version):
+    huge = folder / "huge.bin"
+    with huge.open("wb") as out:
+        out.truncate(HUGE_MEGABYTES * 1024 * 1024)
+    before = _peak_kilobytes(cluster)
+    down = _curl(ports, "site", "/huge.bin", version, "-o", "/dev/null", "-w", "%{size_download}")
+    assert int(down.stdout) == huge.stat().st_size
+    up = _curl(ports, "site", "/small", version, "-T", str(huge), "-w", "%{size_upload}")
+    assert int(up.stdout) == huge.stat().st_size
+    assert _peak_kilobytes(cluster) - before < MORE_KILOBYTES
+
+
+def _peak_kilobytes(cluster):
+    (pid,) = cluster.worker_pids
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
 
 
 def test_every_kind_of_grpc_call(cluster, ports):

@@ -53,6 +53,11 @@ class Ask(Protocol):
         """
         ...
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `read` gives something at once: a piece, or the end."""
+        ...
+
     def give_back(self, *, reusable: bool) -> None:
         """The exchange is over; once, however it ended. What is not at its end is reset; `reusable` says
         that otherwise the connection may serve others.

@@ -160,6 +160,11 @@ class Http1Ask:
             except ConnectionError:
                 raise CutShort("the upstream was lost") from None
 
+    @property
+    def is_ready(self) -> bool:
+        body = self._body
+        return body is not None and (body.is_over or bool(self._upstream.unread))
+
     def give_back(self, *, reusable: bool) -> None:
         is_over = self._is_sent and self._body is not None and self._body.is_over
         quiet = self._is_keeping and not self._upstream.unread

@@ -23,6 +23,9 @@ from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
 from worker.http.wire import Wire
 
+#: So much of an answer is put together at most before it is sent.
+_TOGETHER_BYTES = 64 * 1024
+
 
 @dataclass(slots=True, kw_only=True)
 class Passing:
@@ -121,12 +124,15 @@ class Passing:
         return response
 
     async def _download(self, ask: Ask, head: bytes, *, chunked: bool) -> None:
-        """The head goes at once: the first piece may take long to come."""
-        await self.client.send(head)
-        self._expect(Phase.DOWNLOAD)
-        while content := await ask.read():
+        """Nothing waits for what has not come; what has goes in one piece with the head."""
+        data = head
+        while True:
+            if data and not (ask.is_ready and len(data) < _TOGETHER_BYTES):
+                self._expect(Phase.DOWNLOAD)
+                await self.client.send(data)
+                data = b""
             self._expect(Phase.DOWNLOAD)
-            await self.client.send(framed(content, chunked=chunked))
-            self._expect(Phase.DOWNLOAD)
-        if chunked:
-            await self.client.send(last_chunk(ask.trailers))
+            if not (content := await ask.read()):
+                break
+            data += framed(content, chunked=chunked)
+        await self.client.send(data + last_chunk(ask.trailers) if chunked else data)

@@ -46,6 +46,8 @@ _ALL_BYTES = 16 * 1024 * 1024
 _OUT_BYTES = 256 * 1024
 #: An upstream that does not read what it makes us say (pings, settings) gets no further.
 _MOST_OUT_BYTES = 4 * 1024 * 1024
+#: So many requests send by themselves. With more of them fewer, larger packets are worth a short wait.
+_FEW = 2
 #: Reading never waits while there is more: so many reads before other tasks have their turn.
 _READS_AT_ONCE = 4
 #: What we remember of fields that were sent; an upstream may allow more, and it would be our memory.
@@ -148,7 +150,9 @@ class Connection:
         self.is_leaving = True
         with contextlib.suppress(h2.exceptions.ProtocolError):
             self._conn.close_connection()
-        self._flush()
+        last = bytes(self._out) + self._conn.data_to_send()
+        if last and self._out_bytes == len(self._out):  # nothing is half sent
+            self._send_now(last)
         for stream in tuple(self._streams.values()):
             stream.lost()
         self._streams.clear()
@@ -226,11 +230,14 @@ class Connection:
     # Writing.
 
     def _flush(self) -> int:
-        """Send what the library has as far as it goes at once; how much there was."""
+        """Send what the library has as far as it goes at once; how much there was. Where many requests are
+        under way the writer sends it, with what others say in the same moment.
+        """
         data = self._conn.data_to_send()
         if not data:
             return 0
-        sent = 0 if self._out_bytes else self._send_now(data)
+        is_later = self._out_bytes or len(self._streams) > _FEW
+        sent = 0 if is_later else self._send_now(data)
         if sent < len(data):
             self._out += data[sent:]
             self._out_bytes += len(data) - sent

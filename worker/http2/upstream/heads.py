@@ -8,6 +8,8 @@ Belongs here: one head or trailers. Never here: streams (`stream`), or bodies.
 import re
 from collections.abc import Iterable, Sequence
 
+from hpack import NeverIndexedHeaderTuple
+
 from worker.http.answers import REASONS
 from worker.http.faults import BadResponse
 from worker.http.fields import CHUNKED, HOP_BY_HOP, NOT_IN_TRAILERS, Field, Fields
@@ -20,6 +22,8 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(rb"[1-9][0-9]{2}")
 _GRPC = b"application/grpc"
 _TRAILERS = (b"te", b"trailers")
+#: Never the same twice: remembering it would push out what is.
+_once = NeverIndexedHeaderTuple
 
 
 def request_fields(head: Outgoing, scheme: bytes) -> list[Field]:
@@ -32,7 +36,8 @@ def request_fields(head: Outgoing, scheme: bytes) -> list[Field]:
         (b":path", request.target),
     ]
     found += [(name.lower(), value.strip(b" \t")) for name, value in request.fields]
-    found += forwarded(request.forwarded, head.hop, request.host, head.request_id)
+    for field in forwarded(request.forwarded, head.hop, request.host, head.request_id):
+        found.append(_once(*field) if field[0] == b"x-request-id" else field)
     length = request.length
     if length is not None and length != CHUNKED:
         found.append((b"content-length", b"%d" % length))

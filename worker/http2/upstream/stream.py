@@ -159,6 +159,10 @@ class Stream:
         self._carrier.taken(self, count)
         return found
 
+    @property
+    def is_ready(self) -> bool:
+        return bool(self._unread) or self.is_ended
+
     async def _wait(self) -> None:
         self._bell = trio.Event()
         await self._bell.wait()
