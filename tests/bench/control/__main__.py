@@ -18,6 +18,7 @@ from tests.bench import machine, proc
 from tests.bench.lockgate import COMMAND
 from tests.bench.processes import BenchError, free_port, running
 
+from . import stages
 from .fill import Scale, fill, service
 from .measure import Cluster, Times, health_writes, intention_writes
 
@@ -44,9 +45,12 @@ def main() -> int:
     parser.add_argument("--services", type=int, nargs="+", default=SCALES)
     parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--writes", type=int, default=WRITES)
+    parser.add_argument("--stages", action="store_true", help="time each stage of a change instead")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON here")
     options = parser.parse_args()
     try:
+        if options.stages:
+            return _stages(options)
         found = [_measure(Scale(services=n), options) for n in options.services]
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -59,6 +63,16 @@ def main() -> int:
         document = {"machine": machine.facts(), "figures": [asdict(f) for f in found]}
         options.out.write_text(json.dumps(document, indent=2) + "\n")
     return 0 if _is_met(found[-1]) else 3
+
+
+def _stages(options: argparse.Namespace) -> int:
+    for n in options.services:
+        with tempfile.TemporaryDirectory(prefix="lockgate-control-") as directory:
+            scale, state_dir = Scale(services=n), Path(directory) / "coordinator"
+            fill(state_dir, scale)
+            for line in stages.measured(state_dir, scale, options.writes):
+                print(line)
+    return 0
 
 
 def _measure(scale: Scale, options: argparse.Namespace) -> Figures:
