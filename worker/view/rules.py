@@ -5,6 +5,7 @@ means (`cluster.intentions`).
 """
 
 from collections.abc import Iterator
+from operator import is_
 
 from cluster.policies import RulesByDestination
 from cluster.routes import MeshRoute
@@ -30,10 +31,15 @@ class KnownSources:
     """All names that policy or catalog know. The same object for as long as they are the same."""
 
     def __init__(self) -> None:
+        self._made_of: tuple[object, ...] = ()
         self._names: frozenset[str] = frozenset()
         self._mesh: dict[int, tuple[tuple[MeshRoute, ...], frozenset[str]]] = {}
 
     def of(self, snapshot: Snapshot, rules: RulesByDestination) -> frozenset[str]:
+        made_of = (snapshot.mesh, snapshot.terminating, snapshot.ingress, rules)
+        if len(self._made_of) == len(made_of) and all(map(is_, made_of, self._made_of)):
+            return self._names
+        self._made_of = made_of
         parts = _parts(snapshot.mesh)
         self._mesh = {number: self._routes(number, part) for number, part in parts.items()}
         mesh = (names for _, names in self._mesh.values())
