@@ -24,6 +24,7 @@ import trio
 
 from cluster.codec import decode, encode
 from cluster.errors import WireError
+from cluster.messages import WIRE_VERSION
 
 VERSION = 1
 SLOTS_PER_PART = 128
@@ -45,11 +46,15 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class Present(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Worker to node, first after each connect: which worker this is. Its slots follow."""
+    """Worker to node, first after each connect: which worker this is. Its slots follow.
+
+    `wire` is its `WIRE_VERSION`, of which workers of version 1 said nothing.
+    """
 
     index: int
     pid: int
     incarnation: str
+    wire: int = 1
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -83,7 +88,7 @@ async def follow(
     `connected` is called after each presentation: the node may be a new one, which wants a Hello. Started
     once presented for the first time.
     """
-    present = Present(index=index, pid=pid, incarnation=incarnation)
+    present = Present(index=index, pid=pid, incarnation=incarnation, wire=WIRE_VERSION)
     wait_seconds = _FIRST_WAIT_SECONDS
     started = False
     while True:

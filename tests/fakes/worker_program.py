@@ -191,6 +191,8 @@ def main():
     options = parser.parse_args()
     if os.path.exists(os.path.join(options.settings.runtime_dir, "cannot-boot")):
         return 78
+    if os.path.exists(os.path.join(options.settings.runtime_dir, "upgraded")):
+        descriptors.WIRE_VERSION += 1
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     trio.run(run, options.settings, options.tether)
     return 0

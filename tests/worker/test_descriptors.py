@@ -11,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from cluster.codec import encode
 from cluster.errors import WireError
+from cluster.messages import WIRE_VERSION
 from worker.descriptors import (
     SLOTS_PER_PART,
     Part,
@@ -200,8 +201,9 @@ async def test_a_worker_presents_what_it_holds_to_each_node_and_applies_what_it_
 
             nursery.start_soon(nursery.start, be_a_worker)
             await wait_all_tasks_blocked()  # nobody is there yet, which is no reason to give up
+            me = Present(index=1, pid=7, incarnation="x", wire=WIRE_VERSION)
             present, slots = await meet({slot(1): held})
-            assert (present, slots) == (Present(index=1, pid=7, incarnation="x"), {})
+            assert (present, slots) == (me, {})
             applied = trio.Event()
             _, slots = await meet({slot(1): None})
             with slots[slot(1)] as back:

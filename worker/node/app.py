@@ -168,7 +168,13 @@ class Node:
         self._ring.load()
         self._workers.find_survivors()
         await around.start(
-            Handout(self._fleet, self._table, self._changes, self._workers.take_up).run,
+            Handout(
+                self._fleet,
+                self._table,
+                self._changes,
+                self._workers.take_up,
+                self._workers.give_up,
+            ).run,
             sockets_path(self._ground.runtime_dir),
         )
         self._listen_to_workers(bus, around)

@@ -16,6 +16,7 @@ import structlog
 import trio
 
 from cluster.errors import WireError
+from cluster.messages import WIRE_VERSION
 from worker.descriptors import Present, Slot, Slots, receive_present, receive_slots, send_slots
 
 from .changes import Changes
@@ -36,7 +37,7 @@ class Handout:
     """Serves the exchange for ever, following the fleet and the table.
 
     `take_up` is told who comes, by index and pid, before it is judged whether that is the worker of
-    its index.
+    its index; `give_up` of one that is sent away, as it speaks another version of the wire.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Handout:
         table: SocketTable,
         changes: Changes,
         take_up: Callable[[int, int], None],
+        give_up: Callable[[int, int], None],
     ) -> None:
         self._fleet = fleet
         self._table = table
         self._changes = changes
         self._take_up = take_up
+        self._give_up = give_up
 
     async def run(
         self, path: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -85,6 +88,9 @@ class Handout:
         pid = _peer_pid(connection)
         known = self._adopt(slots)
         self._take_up(present.index, pid)
+        if present.wire != WIRE_VERSION:
+            await self._send_away(connection, present, pid)
+            return
         if not self._fleet.present(present.index, pid, present.incarnation):
             _log.warning(
                 "two processes serve one index; one has to go", index=present.index, pid=pid
@@ -100,6 +106,23 @@ class Handout:
                 nursery.cancel_scope.cancel()
         finally:
             self._fleet.absent(present.index, present.incarnation)
+
+    async def _send_away(self, connection: socket.socket, present: Present, pid: int) -> None:
+        """It would get no snapshots, and go on by an old policy. It drains; its sockets are ours already."""
+        _log.warning(
+            "a worker of another version has to go",
+            index=present.index,
+            pid=pid,
+            speaks=present.wire,
+            spoken_here=WIRE_VERSION,
+        )
+        self._give_up(present.index, pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        with (
+            trio.CancelScope() as scope
+        ):  # told once: the second time it would drop its connections
+            await _until_gone(connection, scope)
 
     def _adopt(self, slots: dict[Slot, socket.socket | None]) -> dict[Slot, int]:
         """Take what is lacking; returns which sockets the worker holds."""

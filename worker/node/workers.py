@@ -36,6 +36,7 @@ class Workers:
         self._spawn = spawn
         self._records = records
         self._policy = policy or restarts.Policy()
+        self._is_keeping = False
 
     def find_survivors(self) -> None:
         """Take up the workers that outlived the last node."""
@@ -57,6 +58,17 @@ class Workers:
             self._fleet.started(index, process)
             self._write_records()
 
+    def give_up(self, index: int, pid: int) -> None:
+        """Let go of a survivor that leaves, so that another is started beside it and not after it.
+
+        Once `keep` runs it waits for the end of each, and starts the next one then.
+        """
+        process = self._fleet.member(index).process
+        if not self._is_keeping and process is not None and process.pid == pid:
+            process.close()
+            self._fleet.ended(index)
+            self._write_records()
+
     def survivors_are_back(self) -> bool:
         """Whether every living worker has opened its socket exchange with this node."""
         return all(m.presented for m in self._fleet.members.values() if m.process is not None)
@@ -69,6 +81,7 @@ class Workers:
 
     async def keep(self) -> None:
         """Keep one process for each index, for ever."""
+        self._is_keeping = True
         async with trio.open_nursery() as nursery:
             for index in tuple(self._fleet.members):
                 nursery.start_soon(self._keep, index)

@@ -143,6 +143,24 @@ async def test_a_killed_node_takes_over_its_workers_and_their_sockets(site, port
         await until(lambda: inodes_of_listeners(site.workers()[0], port) == inodes[0])
 
 
+async def test_workers_of_another_version_are_replaced(site, port):
+    """After an upgrade and a crash of the node: nobody could bring them another policy."""
+    node = site.start_node()
+    async with site.coordinator() as coordinator:
+        await serving(site, coordinator, port)
+        before = site.workers()
+        node.kill()
+        node.wait()
+        (site.runtime_dir / "upgraded").touch()
+        again = site.start_node()
+        await coordinator.wait_for(lambda: coordinator.status.pid == again.pid)
+        await until(lambda: site.log().count("a worker of another version has to go") == 2)
+        await until(lambda: not any(map(identify, before.values())))
+        await serving(site, coordinator, port, generation=2, services=("other",))
+        assert await generations(port) == {2}
+        assert not set(site.workers().values()) & set(before.values())
+
+
 async def test_a_worker_that_its_node_had_no_time_to_note_is_taken_up(site, port):
     """Else it is a stranger for ever: no snapshots, an old policy, and its share of the connections."""
     node = site.start_node()
