@@ -198,9 +198,9 @@ def _way(served: Routes, destination: ServiceName, sni: str) -> Way:
         (gateway.name, route.endpoints)
         for gateway in served.terminating
         for route in gateway.routes
-        if route.service == destination
+        if sni.lower() in route.server_names
     ]
-    dialled = next((r.endpoints for r in served.mesh if r.service == destination), "")
+    dialled = next((r.endpoints for r in served.mesh if r.server_name == sni.lower()), "")
     return Way(
         service=destination,
         sni=sni,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from cluster.ingress import IngressGateway
-from cluster.routes import Listener, TerminatingGateway
+from cluster.routes import Listener, TerminatingGateway, TerminatingRoute
 from cluster.snapshot import SECTIONS, Snapshot
 
 from .entries import change_of
@@ -57,7 +57,7 @@ def _parts(section: str, value: Any) -> Iterator[tuple[str, Any]]:
     for number, part in enumerate(value):
         match part:
             case TerminatingGateway():
-                yield from ((f"{part.name}/{route.service}", route) for route in part.routes)
+                yield from _linked(part)
             case IngressGateway():
                 yield from ((f"{part.name}:{one.port}", one) for one in part.listeners)
             case Listener():
@@ -65,6 +65,15 @@ def _parts(section: str, value: Any) -> Iterator[tuple[str, Any]]:
             case _:
                 own = getattr(part, "name", None) or getattr(part, "server_name", None)
                 yield str(own or number), part
+
+
+def _linked(gateway: TerminatingGateway) -> Iterator[tuple[str, TerminatingRoute]]:
+    """By service; what it serves under further names, its subsets, by these."""
+    named: set[str] = set()
+    for route in gateway.routes:
+        name = f"{gateway.name}/{route.service}"
+        yield (f"{name} {' '.join(route.server_names)}" if name in named else name), route
+        named.add(name)
 
 
 def _plain(part: Any) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from .listeners import listeners
 from .policy import KIND as _INTENTION_KIND
 from .policy import Policies
 from .routes import Routes, routes
+from .subsets import age_of_what_filters_see
 
 _INTENTIONS = f"{_INTENTION_KIND}/"
 
@@ -79,7 +80,8 @@ class Composer:
 
     def _served(self, state: State, trust: Trust) -> "_Served":
         catalog = self._catalog.of(state)
-        seen = (catalog, state.table_index(SERVICES), _age_of_others(state), trust)
+        filtered = age_of_what_filters_see(state)
+        seen = (catalog, state.table_index(SERVICES), _age_of_others(state), filtered, trust)
         if self._made is None or self._made[0] != seen:
             self._made = (seen, _served(state, catalog, trust, self._routes))
         return self._made[1]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.catalog import Instance
 from cluster.chain import Chain, ChainError, Entries, Request, Resolver, Target, compile_chain
 from cluster.errors import Problem
 from cluster.ingress import (
@@ -33,7 +34,8 @@ from .chains import stored_entries
 from .ingress_limits import passive_health, upstream_limits
 from .ingress_links import Covered, exposed
 from .ingress_tls import NotServed, files_of, listener_tls
-from .routes import endpoint_set
+from .routes import endpoint_set, set_name
+from .subsets import Subsets
 
 KIND = GatewayKind.INGRESS.value
 _Body = Mapping[str, Any]
@@ -63,6 +65,7 @@ def ingress(
         gateways_of=gateways_of,
         sets={one.name: None for one in known_sets},
         covered=Covered(state).services,
+        subsets=Subsets(state, trust.datacenter),
     )
     registered = _registered(state)
     records = sorted(state.under(ENTRIES, f"{KIND}/"), key=lambda record: record.key)
@@ -99,6 +102,7 @@ class _Maker:
     gateways_of: Mapping[str, Iterable[str]]
     sets: dict[str, EndpointSet | None]
     covered: Callable[[str], Iterable[str]]
+    subsets: Subsets
     problems: list[Problem] = field(default_factory=list)
 
     def gateway(self, entry: _Body) -> IngressGateway:
@@ -168,28 +172,27 @@ class _Maker:
         return (self._target(target) for target in chain.targets.values())
 
     def _target(self, target: Target) -> IngressTarget:
-        if target.subset:
-            raise NotServed(f"not served yet: the subset {target.subset!r} of a service")
         if target.service.peer or target.datacenter != self.trust.datacenter:
             place = target.service.peer or target.datacenter
             raise NotServed(f"not served yet: instances in {place!r}")
-        name = target.service.name
+        name, subset = target.service.name, target.subset
         linked = self.gateways_of.get(name, ())
-        mesh = endpoint_set(f"connect:{name}", self.catalog.connect(name, linked))
-        plain = self.catalog.plaintext(name)
+        mesh = self.subsets.select(name, subset, self.catalog.connect(name, linked))
+        plain = self.subsets.select(name, subset, self.catalog.plaintext(name))
         return IngressTarget(
             service=target.service,
             datacenter=target.datacenter,
             server_name=target.sni,
             id=target.id,
-            endpoints=self._keep(mesh),
-            plaintext=self._keep(endpoint_set(f"plaintext:{name}", plain)) if plain else "",
+            endpoints=self._keep(set_name("connect", name, subset), mesh),
+            plaintext=self._keep(set_name("plaintext", name, subset), plain) if plain else "",
             connect_timeout_seconds=target.connect_timeout_seconds,
         )
 
-    def _keep(self, made: EndpointSet) -> str:
-        self.sets.setdefault(made.name, made)
-        return made.name
+    def _keep(self, name: str, found: Iterable[Instance]) -> str:
+        if name not in self.sets:
+            self.sets[name] = endpoint_set(name, found)
+        return name
 
     def _say(self, entry: _Body, message: str) -> None:
         self.problems.append(Problem(path=f"{KIND}/{entry['Name']}", message=message))

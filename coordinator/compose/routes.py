@@ -27,6 +27,7 @@ from .catalog import Catalog
 from .http_routes import http_route
 from .kept import KeptRoutes
 from .linking import KIND, Link, gateways_by_service
+from .subsets import Subsets
 
 _PROXY_DEFAULTS = "proxy-defaults/global"
 
@@ -55,15 +56,16 @@ def routes(
     """
     kept = kept or KeptRoutes()
     kept.begin(trust)
+    subsets = Subsets(state, trust.datacenter)
     gateways_of = gateways_by_service(links)
     in_mesh, mesh_problems = _with_own_sni(catalog.in_mesh(gateways_of))
     mesh = {name: catalog.connect(name, gateways_of.get(name, ())) for name in in_mesh}
     linked, link_problems = _with_own_sni(name for name in gateways_of if catalog.plain(name))
     plain = {name: catalog.plain(name) for name in linked}
     return Routes(
-        terminating=_terminating(state, plain, links, trust),
-        mesh=tuple(sorted(_mesh(mesh, trust, kept), key=lambda route: route.server_name)),
-        endpoints=_sets(kept, ("connect", mesh), ("service", plain)),
+        terminating=_terminating(state, plain, links, subsets, trust),
+        mesh=tuple(_mesh(mesh, subsets, trust, kept)),
+        endpoints=_sets(kept, subsets, ("connect", mesh), ("service", plain)),
         problems=tuple(dict.fromkeys((*mesh_problems, *link_problems))),
     )
 
@@ -83,10 +85,14 @@ def _with_own_sni(services: Iterable[str]) -> tuple[tuple[str, ...], tuple[Probl
 
 
 def _terminating(
-    state: State, plain: Mapping[str, Any], links: tuple[Link, ...], trust: Trust
+    state: State,
+    plain: Mapping[str, Any],
+    links: tuple[Link, ...],
+    subsets: Subsets,
+    trust: Trust,
 ) -> tuple[TerminatingGateway, ...]:
     by_gateway = {
-        name: tuple(_route(state, link, trust) for link in found if link.service in plain)
+        name: tuple(_linked(state, found, plain, subsets, trust))
         for name, found in groupby(links, key=lambda link: link.gateway)
     }
     named = (record.value["Name"] for record in state.under(ENTRIES, f"{KIND}/"))
@@ -95,35 +101,73 @@ def _terminating(
     )
 
 
-def _route(state: State, link: Link, trust: Trust) -> TerminatingRoute:
+def _linked(
+    state: State, links: Iterable[Link], plain: Mapping[str, Any], subsets: Subsets, trust: Trust
+) -> Iterator[TerminatingRoute]:
+    """The routes of one gateway: those of services first, as one may be called like a subset of another."""
+    served = [link for link in links if link.service in plain]
+    taken: set[str] = set()
+    for link in served:
+        route = _route(state, link, subsets, trust)
+        taken.update(route.server_names)
+        yield route
+    for link in served:
+        for subset in subsets.named(link.service):
+            route = _route(state, link, subsets, trust, subset)
+            if not taken.intersection(route.server_names):
+                taken.update(route.server_names)
+                yield route
+
+
+def _route(
+    state: State, link: Link, subsets: Subsets, trust: Trust, subset: str = ""
+) -> TerminatingRoute:
     protocol = _protocol(state, link.service)
+    asked_for = subset or subsets.default(link.service)
     return TerminatingRoute(
         service=ServiceName(name=link.service),
         datacenter=trust.datacenter,
-        server_names=(_server_name(link.service, trust),),
-        endpoints=f"service:{link.service}",
+        server_names=(_server_name(link.service, trust, subset),),
+        endpoints=set_name("service", link.service, asked_for),
         protocol=protocol,
         http=http_route(state, link) if protocol in HTTP_LIKE else None,
         tls=link.tls,
     )
 
 
-def _mesh(services: Iterable[str], trust: Trust, kept: KeptRoutes) -> Iterator[MeshRoute]:
-    return (kept.route(name, partial(_mesh_route, name, trust)) for name in services)
+def _mesh(
+    services: Iterable[str], subsets: Subsets, trust: Trust, kept: KeptRoutes
+) -> Iterable[MeshRoute]:
+    """By name, in order. A service that is called like a subset of another one has the name."""
+    services = tuple(services)
+    wanted = [(name, "", subsets.default(name)) for name in services]
+    wanted += [(name, one, one) for name in services for one in subsets.named(name)]
+    found: dict[str, MeshRoute] = {}
+    for service, subset, asked_for in wanted:
+        key = f"{subset}:{asked_for}:{service}"
+        route = kept.route(key, partial(_mesh_route, service, subset, asked_for, trust))
+        found.setdefault(route.server_name, route)
+    return (found[name] for name in sorted(found))
 
 
-def _mesh_route(service: str, trust: Trust) -> MeshRoute:
+def _mesh_route(service: str, subset: str, asked_for: str, trust: Trust) -> MeshRoute:
     return MeshRoute(
-        server_name=_server_name(service, trust),
+        server_name=_server_name(service, trust, subset),
         service=ServiceName(name=service),
-        endpoints=f"connect:{service}",
+        endpoints=set_name("connect", service, asked_for),
     )
 
 
-def _server_name(service: str, trust: Trust) -> str:
+def set_name(kind: str, service: str, subset: str = "") -> str:
+    """What the endpoints of a service, or of a subset of it, are called in a snapshot."""
+    return f"{kind}-subset:{subset}:{service}" if subset else f"{kind}:{service}"
+
+
+def _server_name(service: str, trust: Trust, subset: str = "") -> str:
     """Lower-case, as names are looked up."""
     domain = trust.bundle.trust_domain
-    return service_sni(service, datacenter=trust.datacenter, trust_domain=domain).lower()
+    found = service_sni(service, datacenter=trust.datacenter, trust_domain=domain, subset=subset)
+    return found.lower()
 
 
 def _protocol(state: State, service: str) -> str:
@@ -133,13 +177,16 @@ def _protocol(state: State, service: str) -> str:
 
 
 def _sets(
-    kept: KeptRoutes, *groups: tuple[str, Mapping[str, tuple[Instance, ...]]]
+    kept: KeptRoutes, subsets: Subsets, *groups: tuple[str, Mapping[str, tuple[Instance, ...]]]
 ) -> tuple[EndpointSet, ...]:
-    """`prefix:service` for each service of each group. Every name is made once, so all are different."""
+    """One for each service of each group, and for its subsets. Each is made once, so all are different."""
     made = (
-        kept.endpoints(f"{prefix}:{service}", found, endpoint_set)
-        for prefix, by_service in groups
+        kept.endpoints(
+            set_name(kind, service, subset), subsets.select(service, subset, found), endpoint_set
+        )
+        for kind, by_service in groups
         for service, found in by_service.items()
+        for subset in ("", *subsets.named(service))
     )
     return tuple(sorted(made, key=lambda one: one.name))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from cluster.filters import FilterError, compile_filter
 from cluster.filters.catalog import HEALTH
 
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced_fields
+from .kind import Body, Kind, entry_shape, meta_rules, name_rules
 from .load_balancer import LOAD_BALANCER, load_balancer_rules
 from .report import Finding
 from .scalars import Duration, EnterpriseOnly, Flag, Text
@@ -66,11 +66,6 @@ SHAPE = entry_shape(
     Field(name="PrioritizeByLocality", shape=EnterpriseOnly()),
     Field(name="LoadBalancer", shape=LOAD_BALANCER, keep=True),
 )
-
-_UNENFORCED = {
-    "DefaultSubset": "subsets",
-    "Subsets": "subsets",
-}
 
 
 def _rules(body: Body) -> Iterator[Finding]:
@@ -169,8 +164,4 @@ def _target_rules(body: Body, target: Body, path: str) -> Iterator[Finding]:
         yield from _own_subset(body, subset, f"{path}.ServiceSubset")
 
 
-def _doubts(body: Body) -> Iterator[Finding]:
-    yield from unenforced_fields(body, _UNENFORCED)
-
-
-SERVICE_RESOLVER = Kind(name="service-resolver", shape=SHAPE, rules=_rules, doubts=_doubts)
+SERVICE_RESOLVER = Kind(name="service-resolver", shape=SHAPE, rules=_rules)

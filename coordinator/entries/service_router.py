@@ -118,7 +118,6 @@ def _destination_rules(destination: Body, http: Body, path: str) -> Iterator[Fin
 
 
 _UNENFORCED = {
-    "ServiceSubset": "subsets",
     "IdleTimeout": "idle timeouts of routes",
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from math import floor
 
 from .header_modifiers import HEADERS
-from .kind import Body, Kind, entry_shape, meta_rules, name_rules, unenforced_fields
+from .kind import Body, Kind, entry_shape, meta_rules, name_rules
 from .report import Finding
 from .scalars import Decimal, Tenancy, Text
 from .schema import Field, ListOf, Object
@@ -78,15 +78,9 @@ def _rules(body: Body) -> Iterator[Finding]:
     yield from meta_rules(body.get("Meta", {}))
 
 
-def _doubts(body: Body) -> Iterator[Finding]:
-    for index, split in enumerate(body.get("Splits", [])):
-        yield from unenforced_fields(split, {"ServiceSubset": "subsets"}, f"Splits[{index}]")
-
-
 SERVICE_SPLITTER = Kind(
     name="service-splitter",
     shape=entry_shape(Field(name="Splits", shape=ListOf(SPLIT))),
     normalise=_normalise,
     rules=_rules,
-    doubts=_doubts,
 )

@@ -6,7 +6,7 @@ Never here: a case or an expectation; `differences.py` names those that we answe
     @pytest.mark.cases("spiffe", op="parse")
     def test_parse(case): ...
 
-runs once for each case of spiffe.json whose `op` is `parse`.
+runs once for each case of spiffe.json whose `op` is `parse`; a frozenset is any of several.
 """
 
 import json
@@ -21,6 +21,22 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = (ROOT / os.environ.get("LOCKGATE_CONFORMANCE", "../shared/conformance")) / "consul"
 PROBES = "intention_enforcement"  # a case there is a set of probes
+#: The tables of mesh and terminating gateways that can be built.
+GATEWAY_ROUTES = frozenset(
+    {
+        "mesh-gateway",
+        "mesh-gateway-service-subsets",
+        "mesh-gateway-default-service-subset",
+        "mesh-gateway-hash-lb-ignored",
+        "mesh-gateway-non-hash-lb-injected",
+        "mesh-gateway-no-services",
+        "terminating-gateway",
+        "terminating-gateway-service-subsets",
+        "terminating-gateway-sni",
+        "terminating-gateway-no-api-cert",
+        "terminating-gateway-no-services",
+    }
+)
 DIFFERENCES = runpy.run_path(str(Path(__file__).with_name("differences.py")))["DIFFERENCES"]
 
 #: What has a test here or in a neighbouring file, by file and by the field that tells cases apart.
@@ -34,6 +50,8 @@ COVERED: dict[str, tuple[str, frozenset[str]] | None] = {
     "discovery_chain": None,
     "graph_validation": None,
     "ingress_hosts": None,
+    # The others take federated datacenters, peers, or Consul's own servers.
+    "gateway_routes": ("name", GATEWAY_ROUTES),
     "misc": None,
 }
 
@@ -60,10 +78,17 @@ def pytest_generate_tests(metafunc):
     if marker is None:
         return
     (file,) = marker.args
-    wanted = [case for case in cases(file) if marker.kwargs.items() <= case.items()]
+    wanted = [case for case in cases(file) if _is_wanted(case, marker.kwargs)]
     assert wanted, f"{file}.json has no case with {marker.kwargs}"
     test = metafunc.function.__name__
     metafunc.parametrize("case", [_param(case, test) for case in wanted])
+
+
+def _is_wanted(case, fields):
+    """Whether each field is what is asked for, or one of several."""
+    several = {name: asked for name, asked in fields.items() if isinstance(asked, frozenset)}
+    one = {name: asked for name, asked in fields.items() if name not in several}
+    return one.items() <= case.items() and all(case[n] in asked for n, asked in several.items())
 
 
 def _param(case, test):

@@ -13,12 +13,6 @@ COMPOSED = (
     "jwt-provider",
 )
 ENTRIES = (
-    {
-        "Kind": "service-resolver",
-        "Name": "db",
-        "Subsets": {"v1": {"OnlyPassing": True}},
-        "DefaultSubset": "v1",
-    },
     {"Kind": "service-splitter", "Name": "db", "Splits": [{"Weight": 100, "Service": "other"}]},
     {"Kind": "service-router", "Name": "db", "Routes": [{"Destination": {"Service": "other"}}]},
     {
