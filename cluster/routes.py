@@ -4,6 +4,7 @@ Belongs here: the portable routes. Never here: lookup structures (`worker.view`)
 """
 
 from enum import StrEnum, unique
+from typing import Any
 
 import msgspec
 
@@ -89,13 +90,15 @@ class HttpRoute(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `request_timeout_seconds` is from the end of a request to the head of its answer. With `rewrites_host`
     an upstream with a host name is asked by that name. With `replaces_client_cert` what callers say of
-    earlier hops in `X-Forwarded-Client-Cert` is dropped.
+    earlier hops in `X-Forwarded-Client-Cert` is dropped. `load_balancer` is as a service-resolver spells it;
+    empty is by weight alone.
     """
 
     request_timeout_seconds: float = DEFAULT_REQUEST_TIMEOUT_SECONDS
     head_bytes: int = DEFAULT_HEAD_BYTES
     rewrites_host: bool = True
     replaces_client_cert: bool = False
+    load_balancer: dict[str, Any] = {}
 
 
 class TerminatingRoute(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,9 @@
 Belongs here: the table. Never here: what is hashed.
 
 Each endpoint has as many places as it weighs, to within one, and an endpoint that leaves moves hardly more
-than its own keys. One that is left out for a while hands its keys to whoever has the places after its own.
+than its own keys: of ten 1.0 times as many, of a hundred 1.4, of a thousand 7. That is a property of the
+table's size, which is Envoy's: a thousand have 65 places each, and their turns shift. (Ten times the size
+makes it 4.) One that is left out for a while hands its keys to whoever has the places after its own.
 Source: Eisenbud et al., "Maglev: a fast and reliable software network load balancer", section 3.4; Envoy.
 """
 

@@ -43,6 +43,10 @@ class Affinities:
     def __init__(self, policies: Iterable[HashPolicy]) -> None:
         self._policies = tuple((policy, _finder(policy)) for policy in policies)
 
+    @property
+    def are_any(self) -> bool:
+        return bool(self._policies)
+
     def of(self, request: Request, source_ip: str, chance: random.Random) -> Affinity:
         """Whom a request belongs to. `chance` makes the cookie of a client that has none."""
         if not self._policies:

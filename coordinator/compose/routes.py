@@ -24,7 +24,7 @@ from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
 from .catalog import Catalog
-from .http_routes import http_route
+from .http_routes import connect_timeout_seconds, http_route
 from .kept import KeptRoutes
 from .linking import KIND, Link, gateways_by_service
 from .subsets import Subsets
@@ -132,6 +132,7 @@ def _route(
         protocol=protocol,
         http=http_route(state, link) if protocol in HTTP_LIKE else None,
         tls=link.tls,
+        connect_timeout_seconds=connect_timeout_seconds(state, link.service),
     )
 
 

@@ -10,9 +10,13 @@ Never here: HTTP itself (`worker.http`).
 from collections.abc import Callable, Hashable
 from functools import partial
 
+import msgspec
+
 from cluster.authorize import Denied, Permit, authorize
+from cluster.balance.limits import NO_LIMITS
 from cluster.errors import Refused, UpstreamFault
 from cluster.http import Request, Verified, authorize_request
+from cluster.http.affinity import NO_AFFINITY, Affinity
 from cluster.http.retries import Outcome
 from cluster.http.verify import NOTHING_ASKED
 from cluster.intentions import Decision
@@ -40,7 +44,7 @@ from worker.net.leg import Leg, PlainLeg
 from worker.relay.engine import DOWN, UP
 from worker.telemetry.tally import Count
 from worker.tls.leg import TlsLeg
-from worker.view.view import HttpTarget, TerminatingTarget, View
+from worker.view.view import Balanced, HttpTarget, TerminatingTarget, View
 
 #: From the view of a moment to what is served there now.
 Find = Callable[[View], TerminatingTarget | None]
@@ -127,13 +131,22 @@ class _Caller:
             self._denied.inc()
             return answers.DENIED
         self._allowed.inc()
-        if self._verified is not NOTHING_ASKED or read is not request:
+        balanced = target.http.balanced
+        if self._verified is not NOTHING_ASKED or read is not request or balanced is not None:
             sent = tokens.onward(read, self._verified)
-            return _Way(self, permit, target, target.http, self._hop, sent)
+            affinity = NO_AFFINITY if balanced is None else self._affinity(read, balanced)
+            return _Way(self, permit, target, target.http, self._hop, sent, affinity)
         if permit is not self._way_permit:
             self._way = _Way(self, permit, target, target.http, self._hop)
             self._way_permit = permit
         return self._way
+
+    def _affinity(self, request: RequestHead, balanced: Balanced) -> Affinity:
+        """Whom the request belongs to; the caller's address is that of its proxy."""
+        if not balanced.affinities.are_any:
+            return NO_AFFINITY
+        chance = self.inbound.world.chance
+        return balanced.affinities.of(request.as_judged(), self._address.decode(), chance)
 
     def _permit(self, request: RequestHead) -> Permit | None:
         entry, answer = self.inbound.entry, self._answer
@@ -229,7 +242,17 @@ def _element(client: TlsLeg, own_uri: str) -> bytes:
 class _Way:
     """One permitted request on its way out; see `worker.http.conversation.Way`."""
 
-    __slots__ = ("_caller", "_drawn", "_hop", "_http", "_ready", "_sent", "_target")
+    __slots__ = (
+        "_affinity",
+        "_caller",
+        "_drawn",
+        "_entered",
+        "_hop",
+        "_http",
+        "_ready",
+        "_sent",
+        "_target",
+    )
 
     def __init__(
         self,
@@ -239,6 +262,7 @@ class _Way:
         http: HttpTarget,
         hop: Hop,
         sent: RequestHead | None = None,
+        affinity: Affinity = NO_AFFINITY,
     ) -> None:
         """`sent` is the request as it goes on, where it is not as it came."""
         assert permit.destination == target.service
@@ -247,6 +271,8 @@ class _Way:
         self._http = http
         self._hop = hop
         self._sent = sent
+        self._affinity = affinity
+        self._entered: Endpoint | None = None
         self._drawn: Endpoint | None = None  # by `at_once`, for the next `connect`
         self._ready: Upstream | None = None
 
@@ -270,7 +296,11 @@ class _Way:
         return request.host or str(endpoint).encode()
 
     def amend(self, response: ResponseHead) -> ResponseHead:
-        return response
+        given = self._affinity.cookies
+        if not given:
+            return response
+        cookies = ((b"set-cookie", cookie.encode("latin-1")) for cookie in given)
+        return msgspec.structs.replace(response, fields=(*response.fields, *cookies))
 
     def failed(self) -> None:
         """Nobody keeps score."""
@@ -287,7 +317,7 @@ class _Way:
         self._ready = None
         if self._http.http2:
             return None
-        endpoint = self._drawn = self._target.ways.draw(self._caller.inbound.world.chance)
+        endpoint = self._drawn = self._draw()
         found = None if endpoint is None else self._pooled(endpoint)
         if found is not None:
             self._drawn, self._ready = None, self._lead_to(found)
@@ -299,7 +329,7 @@ class _Way:
             return ready
         endpoint, self._drawn = self._drawn, None
         if endpoint is None:
-            endpoint = self._target.ways.draw(self._caller.inbound.world.chance)
+            endpoint = self._draw()
         if endpoint is None:
             raise Unserved(answers.NO_HEALTHY_UPSTREAM)
         try:
@@ -311,10 +341,29 @@ class _Way:
             raise Unserved(FAILED[error.end]) from error
         return self._lead_to(upstream)
 
+    def _draw(self) -> Endpoint | None:
+        chance, balanced = self._caller.inbound.world.chance, self._http.balanced
+        if balanced is None:
+            return self._target.ways.draw(chance)
+        return balanced.picker.pick(chance, key=self._affinity.key)
+
     def _lead_to(self, upstream: Upstream) -> Upstream:
         self._caller.inbound.entry.endpoint = upstream.endpoint
         upstream.moved = self._caller.count_up
+        self._enter(upstream.endpoint)
         return upstream
+
+    def _enter(self, endpoint: Endpoint) -> None:
+        """One more request is under way there, for who has fewest."""
+        if self._http.balanced is not None:
+            self._leave()
+            self._http.balanced.room.enter(NO_LIMITS, endpoint)
+            self._entered = endpoint
+
+    def _leave(self) -> None:
+        endpoint, self._entered = self._entered, None
+        if endpoint is not None and self._http.balanced is not None:
+            self._http.balanced.room.leave(endpoint)
 
     async def _place(self, first: Endpoint, *, afresh: bool) -> Place:
         inbound = self._caller.inbound
@@ -327,6 +376,8 @@ class _Way:
             count=self._caller.count_up,
         )
         inbound.entry.endpoint = found.endpoint
+        self._enter(found.endpoint)
+        found.over = self._leave
         return found
 
     def _kept(self, endpoint: Endpoint) -> tuple[Key, object]:
@@ -379,6 +430,7 @@ class _Way:
 
     def release(self, upstream: Upstream, *, reusable: bool) -> None:
         self._ready = None
+        self._leave()
         pools = self._caller.inbound.world.pools
         if reusable:
             pools.give(upstream)
@@ -391,6 +443,7 @@ class _Way:
             return await steps.relay(inbound, client.leg, upstream.leg)
         finally:
             inbound.world.pools.forget(upstream.key)
+            self._leave()
 
 
 def _key(endpoint: Endpoint, origination: Hashable) -> Key:

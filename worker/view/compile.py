@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from cluster.authorize import DestinationPolicy
+from cluster.balance import balancer_of, hash_policies_of
 from cluster.certs import Leaf
 from cluster.chain.protocol import HTTP2_LIKE
 from cluster.errors import Problem, SnapshotRejected
+from cluster.http.affinity import Affinities
 from cluster.identity import ServiceId
 from cluster.lookup import NameTable
 from cluster.names import ServiceName
@@ -39,9 +41,12 @@ from worker.view.contexts import (
 from worker.view.ingress import IngressContexts, IngressViews
 from worker.view.leads import KeptDirectories
 from worker.view.mesh import KeptTables, Served
+from worker.view.pickers import KeptPickers
+from worker.view.rooms import KeptRooms
 from worker.view.rules import KeptRules, KnownSources
 from worker.view.tokens import KeptTokens
 from worker.view.view import (
+    Balanced,
     GatewayView,
     HttpTarget,
     MeshTarget,
@@ -66,6 +71,8 @@ class Workshop:
     directories: KeptDirectories = field(default_factory=KeptDirectories)
     ingress: IngressContexts = field(default_factory=IngressContexts)
     tokens: KeptTokens = field(default_factory=KeptTokens)
+    pickers: KeptPickers = field(default_factory=KeptPickers)
+    rooms: KeptRooms = field(default_factory=KeptRooms)
     rules: KeptRules = field(default_factory=KeptRules)
     sources: KnownSources = field(default_factory=KnownSources)
     tables: KeptTables = field(default_factory=KeptTables)
@@ -85,6 +92,8 @@ def compile_view(
     gateways = {(listener.address, listener.port): compiler.gateway(listener) for listener in own}
     compiler.decide_for_ingress()
     shop.ingress.forget_others()
+    shop.pickers.forget_others()
+    shop.rooms.forget_others()
     shop.contexts.keep(frozenset(compiler.used))
     shop.originations.keep(frozenset(compiler.originations))
     shop.tables.keep(frozenset(compiler.tables))
@@ -201,6 +210,21 @@ class _Compiler:
             own_uri=own.uri,
             meters=self.shop.metrics.http(listener.gateway, str(route.service)),
             http2=_speaks_http2(route),
+            balanced=self._balanced(listener, route, http),
+        )
+
+    def _balanced(
+        self, listener: Listener, route: TerminatingRoute, http: HttpRoute
+    ) -> Balanced | None:
+        if not http.load_balancer:
+            return None
+        key = (listener.gateway, str(listener.port), *route.server_names)
+        room, endpoints = self.shop.rooms.of(key), self.endpoints[route.endpoints]
+        balancer = balancer_of(http.load_balancer)
+        return Balanced(
+            picker=self.shop.pickers.of(key, balancer, endpoints, room.active),
+            affinities=Affinities(hash_policies_of(http.load_balancer)),
+            room=room,
         )
 
     def _server_tls(self, route: TerminatingRoute) -> ServerTls | None:

@@ -10,7 +10,6 @@ another reason costs its own service, and is told.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from cluster.balance import picker_of
 from cluster.certs import Leaf
 from cluster.chain.protocol import HTTP2_LIKE
 from cluster.errors import Problem
@@ -34,6 +33,7 @@ from worker.tls.contexts import UnusableMaterial
 from worker.view import view
 from worker.view.contexts import ALPN, HTTP2_ALPN, ClientContexts, Context
 from worker.view.outside_tls import OutsideContexts, OutsideTls
+from worker.view.pickers import KeptPickers
 from worker.view.rooms import KeptRooms
 from worker.view.standings import KeptStandings
 
@@ -46,6 +46,7 @@ class IngressContexts:
     outside: OutsideContexts = field(default_factory=OutsideContexts)
     standings: KeptStandings = field(default_factory=KeptStandings)
     rooms: KeptRooms = field(default_factory=KeptRooms)
+    pickers: KeptPickers = field(default_factory=KeptPickers)
 
     def forget_others(self) -> None:
         """Forget all that the last compilation did not ask for."""
@@ -53,6 +54,7 @@ class IngressContexts:
         self.outside.forget_others()
         self.standings.forget_others()
         self.rooms.forget_others()
+        self.pickers.forget_others()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,7 +149,7 @@ class IngressViews:
         )
         return view.IngressHttp(
             routes=routes,
-            ways={id(way): _way(way, targets) for way in routes.ways()},
+            ways={id(way): _way(way, targets, self.contexts.pickers) for way in routes.ways()},
             meters=self.metrics.http(listener.gateway, service),
             http2=http.chain.protocol in HTTP2_LIKE,
         )
@@ -189,6 +191,7 @@ class IngressViews:
             limits=service.limits,
             standings=self.contexts.standings.of(key, endpoints, service.health, ejections),
             room=self.contexts.rooms.of(key),
+            key=key,
         )
 
     def _uri(self, service: ServiceName, datacenter: str) -> str:
@@ -201,12 +204,14 @@ class IngressViews:
         ).uri
 
 
-def _way(way: Way, targets: Mapping[str, view.IngressTarget]) -> view.IngressWay:
+def _way(
+    way: Way, targets: Mapping[str, view.IngressTarget], pickers: KeptPickers
+) -> view.IngressWay:
     named = (targets[target.id] for target in way.targets)
     return view.IngressWay(
         way=way,
         up=tuple(
-            (target, picker_of(way.balancer, target.endpoints, target.room.active))
+            (target, pickers.of(target.key, way.balancer, target.endpoints, target.room.active))
             for target in named
             if target.has_healthy
         ),

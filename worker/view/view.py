@@ -42,15 +42,25 @@ class MeshTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Balanced:
+    """How a service-resolver wants requests to be spread, and who belongs to which endpoint."""
+
+    picker: Picker
+    affinities: Affinities
+    room: Room
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTarget:
     """How a service's requests are carried. `own_uri` is whom the gateway is to its callers; with `http2`
-    instances are spoken to in HTTP/2.
+    instances are spoken to in HTTP/2. Without `balanced` endpoints are drawn by weight.
     """
 
     route: HttpRoute
     own_uri: str
     meters: HttpMeters
     http2: bool = False
+    balanced: Balanced | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +101,7 @@ class TerminatingView:
 class IngressTarget:
     """Instances of one service, and who has to answer there; those in `plaintext` prove nothing.
 
-    `standings` and `room` are those of the target in every view.
+    `standings` and `room` are those of the target in every view, and `key` is its name in them.
     """
 
     service: ServiceName
@@ -103,6 +113,7 @@ class IngressTarget:
     limits: UpstreamLimits
     standings: Standings
     room: Room
+    key: tuple[str, ...]
 
     @property
     def has_healthy(self) -> bool:

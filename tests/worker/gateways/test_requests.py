@@ -657,3 +657,80 @@ async def test_an_upgrade_may_be_declined(site):
     stream = await site.stream()
     await stream.send_all(UPGRADE)
     assert (await stream.receive_some()).startswith(b"HTTP/1.1 400 ")
+
+
+# --- who gets which request
+
+
+@pytest.fixture
+async def three(site):
+    """Three instances that say who they are, balanced as a service-resolver says."""
+
+    async def start(**balancer):
+        servers = [await Server(says(str(n).encode())).start(site.nursery) for n in range(3)]
+        endpoints = (server.endpoint for server in servers)
+        await site.link(*endpoints, http=HttpRoute(load_balancer=balancer))
+        return servers
+
+    return start
+
+
+@pytest.mark.parametrize("policy", ["ring_hash", "maglev"])
+async def test_a_header_keeps_requests_with_an_instance(site, three, policy):
+    await three(Policy=policy, HashPolicies=[{"Field": "header", "FieldValue": "x-user"}])
+    client = await site.call()
+    by_user = {
+        user: {(await client.ask(X_User=f"user{user}")).body for _ in range(3)}
+        for user in range(12)
+    }
+    assert all(len(bodies) == 1 for bodies in by_user.values())
+    assert len(set.union(*by_user.values())) == 3
+    await site.decide(*ALLOW)  # another view, the same instances
+    again = {user: (await client.ask(X_User=f"user{user}")).body for user in by_user}
+    assert all(again[user] in bodies for user, bodies in by_user.items())
+
+
+async def test_a_client_without_a_cookie_is_given_one(site, three):
+    policy = {"Field": "cookie", "FieldValue": "stay", "CookieConfig": {"Session": True}}
+    await three(Policy="maglev", HashPolicies=[policy])
+    client = await site.call()
+    first = await client.ask()
+    cookie = first.headers["set-cookie"].partition(";")[0]
+    assert cookie.startswith("stay=")
+    answers = [await client.ask(Cookie=cookie) for _ in range(5)]
+    assert {answer.body for answer in answers} == {first.body}
+    assert not any("set-cookie" in answer.headers for answer in answers)
+
+
+async def test_round_robin_takes_turns(site, three):
+    servers = await three(Policy="round_robin")
+    client = await site.call()
+    for _ in range(9):
+        await client.ask()
+    assert [len(server.seen) for server in servers] == [3, 3, 3]
+
+
+async def test_who_has_fewest_requests_gets_the_next(site):
+    gate = trio.Event()
+
+    async def slow(stream):
+        with contextlib.suppress(trio.BrokenResourceError):
+            while await stream.receive_some():
+                await gate.wait()
+                await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    upstreams = [await start_upstream(site.nursery, slow) for _ in range(2)]
+    policy = {"Policy": "least_request", "LeastRequestConfig": {"ChoiceCount": 20}}
+    endpoints = [upstream.endpoint for upstream in upstreams]
+    await site.link(*endpoints, http=HttpRoute(load_balancer=policy))
+    clients = [await site.call() for _ in range(6)]
+    for number, client in enumerate(clients, 1):
+        await client.send()
+        await eventually(lambda wanted=number: sum(u.accepted for u in upstreams) == wanted)
+    assert [upstream.accepted for upstream in upstreams] == [3, 3]
+    gate.set()
+    for client in clients:
+        assert (await client.answer()).status == 200
+    (view,) = site.node.world.current.view.gateways.values()
+    room = view.table.find(sni("billing")).http.balanced.room
+    assert room.requests == 0
