@@ -55,6 +55,7 @@ class Serving:
         self._clock = timers.clock
         self._is_counted = self._is_continued = False
         self._held: bytes | None = None  # a body that can be sent once more
+        self._way: Way | None = None
         self._is_grpc = grpc.is_grpc(stream.asked)
 
     async def run(self) -> None:
@@ -101,6 +102,7 @@ class Serving:
             stream.refuse()
 
     async def _forward(self, way: Way, request: RequestHead) -> None:
+        self._way = way
         try:
             if way.may_repeat:
                 await self._repeatedly(way, request)
@@ -172,6 +174,18 @@ class Serving:
         await self._exchange(way, request, await ask(way, request, afresh=True), seconds)
 
     async def _exchange(self, way: Way, request: RequestHead, asked: Ask, seconds: float) -> None:
+        """One attempt; the way is told of an upstream that has not answered, but for an old connection."""
+        try:
+            await self._pass(way, request, asked, seconds)
+        except BadResponse:
+            way.failed()
+            raise
+        except UpstreamLost as lost:
+            if not (lost.was_used and lost.unanswered):
+                way.failed()
+            raise
+
+    async def _pass(self, way: Way, request: RequestHead, asked: Ask, seconds: float) -> None:
         is_over = False
         try:
             self._continue(request)
@@ -221,10 +235,10 @@ class Serving:
 
     async def _answer(self, way: Way, asked: Ask) -> None:
         stream, patience = self._stream, self._patience
-        response = await self._head(asked)
-        if self._held is not None and (pause := way.again(answered(response))) is not None:
+        found = await self._head(asked)
+        response = way.amend(found)
+        if self._held is not None and (pause := way.again(answered(found))) is not None:
             raise PassedOver(pause)
-        response = way.amend(response)
         patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
         fields = heads.response_fields(response)
         stream.head(fields, is_last=not response.has_body)
@@ -283,6 +297,8 @@ class Serving:
             case Phase.UPLOAD:
                 await self._refuse(BadRequest("it took too long to come", 408))
             case Phase.ANSWER:
+                if self._way is not None:
+                    self._way.failed()
                 await self._say(answers.TIMED_OUT)
             case _:
                 self._broken_off(502, ErrorCodes.CANCEL)

@@ -2,14 +2,16 @@
 
 import ssl
 
+import msgspec
 import pytest
 import trio
 
+from cluster.balance.ejection import PassiveHealth
 from cluster.ingress import ListenerTls
 from tests.fakes.http import says
 from tests.fakes.http2_client import Http2Client
 from tests.fakes.rig import PATIENCE_SECONDS, allow, deny, eventually, start_upstream, tls_client
-from tests.worker.gateways.test_ingress_requests import API, Site
+from tests.worker.gateways.test_ingress_requests import API, Site, entry
 from tests.worker.gateways.test_retries import failing, serve
 
 GRPC = ((b"content-type", b"application/grpc"), (b"te", b"trailers"))
@@ -345,3 +347,20 @@ async def test_a_streamed_body_is_never_sent_twice(site, front):
     await client.send(number, b"y", whole=True)
     assert (await client.until(number)).status == 503
     assert [message.body for message in server.seen] == [b"xy"]
+
+
+@pytest.mark.parametrize("how", [503, None])
+async def test_who_fails_attempts_of_callers_in_http2_is_put_out(site, front, how):
+    server = await site.start("api", failing(2, how))
+    match = {"HTTP": {"PathPrefix": "/"}}
+    again = {"NumRetries": 2, "RetryOn": ["5xx", "reset"]}
+    site.entries = [entry("service-router", "api", Routes=[{"Match": match, "Destination": again}])]
+    health = PassiveHealth(max_failures=2)
+    await front.serve(msgspec.structs.replace(site.service("api", API), health=health))
+    client = await site.connect()
+    answer = await client.ask()
+    assert answer.status == 200
+    assert len(server.seen) == 3
+    labels = {"gateway": "front", "service": "api"}
+    assert front.node.value("lockgate_endpoint_ejections_total", **labels) == 1
+    assert front.node.value("lockgate_http_retries_total", outcome="made", **labels) == 2
