@@ -8,7 +8,7 @@ Source: Consul, "Terminating gateways" and "Mesh gateways", routing by SNI.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -18,12 +18,13 @@ from cluster.chain.protocol import HTTP_LIKE
 from cluster.errors import Problem
 from cluster.names import ServiceName, service_sni
 from cluster.protocols import resolved_protocol
-from cluster.routes import MeshRoute, TerminatingGateway, TerminatingRoute
+from cluster.routes import Endpoint, MeshRoute, TerminatingGateway, TerminatingRoute
 from cluster.snapshot import EndpointSet, Trust
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES
 
 from .catalog import Catalog
+from .destinations import destination_routes, destination_sets, destinations
 from .http_routes import connect_timeout_seconds, http_route
 from .kept import KeptRoutes
 from .linking import KIND, Link, gateways_by_service
@@ -62,10 +63,15 @@ def routes(
     mesh = {name: catalog.connect(name, gateways_of.get(name, ())) for name in in_mesh}
     linked, link_problems = _with_own_sni(name for name in gateways_of if catalog.plain(name))
     plain = {name: catalog.plain(name) for name in linked}
+    outside = destinations(state, gateways_of, frozenset(catalog.linkable))
+    sets = (
+        *_sets(kept, subsets, ("connect", mesh), ("service", plain)),
+        *destination_sets(outside),
+    )
     return Routes(
-        terminating=_terminating(state, plain, links, subsets, trust),
+        terminating=_terminating(state, plain, outside, links, subsets, trust),
         mesh=tuple(_mesh(mesh, subsets, trust, kept)),
-        endpoints=_sets(kept, subsets, ("connect", mesh), ("service", plain)),
+        endpoints=tuple(sorted(sets, key=lambda one: one.name)),
         problems=tuple(dict.fromkeys((*mesh_problems, *link_problems))),
     )
 
@@ -87,12 +93,13 @@ def _with_own_sni(services: Iterable[str]) -> tuple[tuple[str, ...], tuple[Probl
 def _terminating(
     state: State,
     plain: Mapping[str, Any],
+    outside: Mapping[str, tuple[Endpoint, ...]],
     links: tuple[Link, ...],
     subsets: Subsets,
     trust: Trust,
 ) -> tuple[TerminatingGateway, ...]:
     by_gateway = {
-        name: tuple(_linked(state, found, plain, subsets, trust))
+        name: tuple(_without_taken(_linked(state, tuple(found), plain, outside, subsets, trust)))
         for name, found in groupby(links, key=lambda link: link.gateway)
     }
     named = (record.value["Name"] for record in state.under(ENTRIES, f"{KIND}/"))
@@ -102,21 +109,34 @@ def _terminating(
 
 
 def _linked(
-    state: State, links: Iterable[Link], plain: Mapping[str, Any], subsets: Subsets, trust: Trust
+    state: State,
+    links: tuple[Link, ...],
+    plain: Mapping[str, Any],
+    outside: Mapping[str, tuple[Endpoint, ...]],
+    subsets: Subsets,
+    trust: Trust,
 ) -> Iterator[TerminatingRoute]:
     """The routes of one gateway: those of services first, as one may be called like a subset of another."""
     served = [link for link in links if link.service in plain]
-    taken: set[str] = set()
     for link in served:
-        route = _route(state, link, subsets, trust)
-        taken.update(route.server_names)
-        yield route
+        yield _route(state, link, subsets, trust)
     for link in served:
         for subset in subsets.named(link.service):
-            route = _route(state, link, subsets, trust, subset)
-            if not taken.intersection(route.server_names):
-                taken.update(route.server_names)
-                yield route
+            yield _route(state, link, subsets, trust, subset)
+    for link in links:
+        if link.service in outside:
+            as_it_is = replace(link, rewrite_host=False)
+            like = _route(state, as_it_is, subsets, trust)
+            yield from destination_routes(like, outside[link.service], trust)
+
+
+def _without_taken(found: Iterable[TerminatingRoute]) -> Iterator[TerminatingRoute]:
+    """Of two that have one name the first."""
+    taken: set[str] = set()
+    for route in found:
+        if not taken.intersection(route.server_names):
+            taken.update(route.server_names)
+            yield route
 
 
 def _route(

@@ -51,7 +51,6 @@ SHAPE = entry_shape(
 _UNENFORCED = {
     "ExternalSNI": "external services of the mesh",
     "UpstreamConfig": "settings of upstreams",
-    "Destination": "destinations",
     "MaxInboundConnections": "limits of connections",
     "BalanceInboundConnections": "balance of connections among threads",
 }
