@@ -263,6 +263,8 @@ async def test_a_client_finds_the_server_after_something_else_had_its_port():
     limits = BusLimits(reconnect_max_seconds=0.1)
     port = free_port()  # nobody's outgoing connection takes it in between
     with trio.fail_after(30), trio.socket.socket() as other:
+        # So that what is left of its connections does not hold the port.
+        other.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
         await other.bind(("127.0.0.1", port))
         other.listen()
         endpoint = f"tcp://127.0.0.1:{port}"

@@ -32,7 +32,8 @@ def provider(**options):
 
 
 def token(secret=SECRET, **claims):
-    said = {"iss": "okta", "role": "admin", "exp": wall_clock() + 60} | claims
+    """For a day: some are made when tests are collected, long before they run."""
+    said = {"iss": "okta", "role": "admin", "exp": wall_clock() + 86_400} | claims
     return f"Bearer {jwt.encode(said, secret, 'HS256')}"
 
 

@@ -99,9 +99,9 @@ async def test_a_body_of_another_length_than_its_head_says(site, said, sent):
     asked = await site.ask(a_request())
     await site.seen_whole()
     await site.answer(200, length=said)
+    await asked.head()
     await site.content(sent)
     await site.finish()
-    await asked.head()
     with pytest.raises(CutShort):
         await _for_ever(asked.read)
 
