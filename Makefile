@@ -65,6 +65,9 @@ changes: $(DEVELOPED) ## routes, splits and intentions change 20 times a second 
 	LOCKGATE_CHANGES_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest -q -s \
 		tests/scenarios/test_changes_under_load_fail_no_request.py
 
+large-bodies: $(DEVELOPED) ## 1 GB up and down through a gateway: does a worker's memory stay as it is?
+	LOCKGATE_BODY_MB=1024 $(BIN)/python -m pytest -q tests/scenarios/test_large_bodies_hold_memory.py
+
 bench-control: $(INSTALLED) ## what a change costs with 500 and with 5,000 services, to the last of 8 workers
 	$(BIN)/python -m tests.bench.control $(BENCH)
 
