@@ -23,7 +23,7 @@ from worker.http.pool import Upstream
 from worker.http.reading import next_response
 from worker.http.requests import RequestHead
 from worker.http.responses import Ends, ResponseHead
-from worker.http.splicing import splice, splice_at_once, worth_splicing
+from worker.http.splicing import splice, worth_splicing
 from worker.http.wire import Wire
 
 #: Bodies on fast paths never wait: so many pieces before other tasks have their turn.
@@ -184,13 +184,10 @@ class Exchange:
         self._patience.wait(phase, seconds)
 
     async def _both_ways(self) -> Outcome:
-        unsent = self._upload_at_once()
-        if self._is_sent:
-            return await self._answer(self._upstream.more_alone)
         outcome: Outcome | None = None
         self._fault = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._upload, unsent, nursery.cancel_scope)
+            nursery.start_soon(self._upload, nursery.cancel_scope)
             try:
                 outcome = await self._answer(self._upstream.more)
             except Exception as error:
@@ -201,30 +198,11 @@ class Exchange:
         assert outcome is not None
         return outcome
 
-    def _upload_at_once(self) -> bytes:
-        """What there is of a large body, as a task for it costs more; what was read and not sent."""
-        client, upstream = self._client, self._upstream
-        body = worth_splicing(client, self._body, upstream)
-        if body is None:
-            return b""
-        try:
-            unsent = splice_at_once(client, body, upstream)
-        except Malformed as error:
-            raise BadRequest(str(error)) from None
-        except ConnectionError:
-            if client.is_lost:
-                raise
-            return b""  # it may have answered before it went
-        if body.is_over and not unsent:
-            self._is_sent = True
-            self._expect(Phase.ANSWER)
-        return unsent
-
-    async def _upload(self, data: bytes, exchange: trio.CancelScope) -> None:
+    async def _upload(self, exchange: trio.CancelScope) -> None:
         """The rest of the body. If the caller is to blame for its end, so for that of the exchange."""
         chunked = self._request.length == CHUNKED
         try:
-            await self._pump(self._client, self._body, self._upstream, data, chunked=chunked)
+            await self._pump(self._client, self._body, self._upstream, b"", chunked=chunked)
         except Malformed as error:
             self._fault = BadRequest(str(error))
             exchange.cancel()

@@ -26,8 +26,6 @@ PIPE_BYTES: Final = 1024 * 1024
 #: A body with less left to come is copied.
 WORTH_BYTES: Final = 64 * 1024
 MOST_LENT: Final = 64
-#: Before other tasks have their turn.
-_TAKES_AT_ONCE: Final = 2
 _HAS_SPLICE: Final = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
 _FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK if _HAS_SPLICE else 0
 
@@ -122,26 +120,6 @@ async def splice(
     return False
 
 
-def splice_at_once(source: Wire, body: SizedBody, sink: Wire, pipes: Pipes = PIPES) -> bytes:
-    """Pass on what there is of the body without waiting; what the sink did not take is the answer.
-
-    Raises as `splice` does.
-    """
-    pipe = pipes.lend()
-    if pipe is None:
-        return b""
-    try:
-        for _ in range(_TAKES_AT_ONCE):
-            if body.is_over or not _take(source, body, pipe):
-                break
-            while pipe.inside:
-                if not _give(pipe, sink):
-                    return _read(pipe)
-    finally:
-        pipes.give_back(pipe)
-    return b""
-
-
 def _take(source: Wire, body: SizedBody, pipe: Pipe) -> bool:
     """From the source into the empty pipe; False if there is nothing yet."""
     try:
@@ -167,12 +145,3 @@ def _give(pipe: Pipe, sink: Wire) -> bool:
     pipe.inside -= count
     sink.sent(count)
     return True
-
-
-def _read(pipe: Pipe) -> bytes:
-    """What is in the pipe."""
-    pieces = []
-    while pipe.inside:
-        pieces.append(os.read(pipe.out, pipe.inside))
-        pipe.inside -= len(pieces[-1])
-    return b"".join(pieces)

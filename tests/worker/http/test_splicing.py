@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from worker.http.bodies import ChunkedBody, Malformed, SizedBody
-from worker.http.splicing import Pipes, splice, splice_at_once, worth_splicing
+from worker.http.splicing import Pipes, splice, worth_splicing
 from worker.http.wire import Wire
 from worker.net.leg import PlainLeg
 
@@ -41,9 +41,6 @@ class Way:
 
     async def splice(self, body):
         return await splice(self.source, body, self.sink, self.moved, self.pipes)
-
-    def at_once(self, body):
-        return splice_at_once(self.source, body, self.sink, self.pipes)
 
     def say(self, data):
         self.speaker.sendall(data)
@@ -136,7 +133,6 @@ async def test_without_a_pipe_nothing_is_read(way):
     assert way.pipes.lent == 2
     way.say(b"abc")
     assert not await way.splice(SizedBody(3))
-    assert way.at_once(SizedBody(3)) == b""
     assert way.source.leg.sock.recv(100) == b"abc"
 
 
@@ -152,25 +148,6 @@ async def test_who_is_lost_is_marked(way, who):
     with pytest.raises(ConnectionError):
         await way.splice(SizedBody(6))
     assert (lost.is_lost, other.is_lost, way.pipes.lent) == (True, False, 0)
-
-
-async def test_at_once_is_what_there_is(way):
-    way.say(b"abc")
-    body = SizedBody(6)
-    assert way.at_once(body) == b""
-    assert (await way.heard(3), body.left) == (b"abc", 3)
-    assert way.at_once(body) == b""
-    assert body.left == 3
-
-
-async def test_at_once_gives_back_what_nobody_takes(way):
-    await way.no_more_can_be_sent()
-    way.say(BODY)
-    body = SizedBody(len(BODY) + 1)
-    unsent = way.at_once(body)
-    assert unsent == BODY[: len(unsent)]
-    assert (len(unsent) > 0, body.left) == (True, len(BODY) + 1 - len(unsent))
-    assert (way.counted, way.pipes.lent) == (0, 0)
 
 
 async def test_what_is_worth_it(way):
