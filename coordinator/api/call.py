@@ -10,7 +10,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from coordinator.acl.rights import Right
-from coordinator.acl.speaker import Speaker
+from coordinator.acl.speaker import EVERYBODY, Speaker
 from coordinator.store.state import State
 
 from .answers import ApiError
@@ -84,6 +84,8 @@ class Call:
         """The items that the speaker may read. Others are left out silently, as Consul does."""
         self.asked.at_all = True
         found = list(items)
+        if self.speaker is EVERYBODY:  # tens of thousands of rows cost tens of milliseconds
+            return found
         kept = [item for item in found if self._lacking(rights(item)) is None]
         self.asked.hidden += len(found) - len(kept)
         return kept

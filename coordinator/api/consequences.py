@@ -19,7 +19,7 @@ from coordinator.changes.closing import would_close
 from coordinator.changes.entries import EntryDiff, entry_diffs
 from coordinator.changes.pairs import PairChanges, pair_changes
 from coordinator.changes.routes import RouteChange, route_changes
-from coordinator.compose import compose
+from coordinator.compose import Composer
 from coordinator.entries.entry import Checked
 from coordinator.store.records import Change, Delete, Put
 from coordinator.store.settle import settle
@@ -69,14 +69,17 @@ def with_entries(state: State, written: Iterable[Checked], removed: Iterable[str
 async def differences(services: Services, before: State, after: State) -> Differences:
     """Compare what two states would be published as."""
     trust = Trust(datacenter=services.datacenter, bundle=services.authority.trust_bundle())
-
     now = services.clock()
 
-    def composed(state: State) -> Snapshot:
-        return compose(state, default_allow=services.default_allow, trust=trust, now=now).snapshot
+    def composer() -> Composer:
+        return Composer(default_allow=services.default_allow, clock=lambda: now)
 
     def compared() -> Differences:
-        return between(before, after, composed(before), composed(after))
+        compose = composer()
+        old = compose(before, trust).snapshot
+        if after.revision <= before.revision:  # else what did not change need not be made again
+            compose = composer()
+        return between(before, after, old, compose(after, trust).snapshot)
 
     return await trio.to_thread.run_sync(compared)
 

@@ -66,7 +66,7 @@ def service_shape(record: Record) -> dict[str, Any]:
 
 
 def check_shape(record: Record) -> dict[str, Any]:
-    return _CHECK | record.value | indexes(record)
+    return {**_CHECK, **record.value, **indexes(record)}
 
 
 def catalog_service_shape(record: Record, node: Record, datacenter: str) -> dict[str, Any]:
