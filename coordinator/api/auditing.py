@@ -2,8 +2,9 @@
 
 Belongs here: the frame around a mutating call. Never here: the file (`coordinator.audit`), or who may call.
 
-Every PUT, POST and DELETE of an endpoint goes in, refused ones too, and those that only ask; so does a GET
-that makes something (`Do(audited=True)`).
+Every PUT, POST and DELETE of an endpoint goes in, refused ones too; so does a GET that makes something
+(`Do(audited=True)`). What only asks by one of these methods, because its question is a body, does not
+(`Do(audited=False)`): who plans in a loop would rotate away what was done.
 """
 
 from collections.abc import Iterator

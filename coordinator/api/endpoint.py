@@ -102,7 +102,9 @@ class Do:
 
     answer: Callable[[Call], Awaitable[Any]]
     needs: Needs = unstated
-    audited: bool = False  # a GET that makes something; other methods go into the audit log anyway
+    audited: bool | None = (
+        None  # a GET that makes something; a POST that only asks; else by the method
+    )
     waits: bool = False  # long enough for rights to end meanwhile; `needs` is then asked for again
 
     async def respond(self, call: Call) -> Response:
@@ -139,10 +141,11 @@ class Endpoint:
     def _entry(self, request: Request) -> Entry | None:
         """For the audit log, if this call is to be in it."""
         method = self.methods.get(request.method)
-        makes = isinstance(method, Do) and method.audited
-        if method is None or not (makes or is_mutating(request)):
+        if method is None:
             return None
-        return entry_for(request.app.state.services, request)
+        said = method.audited if isinstance(method, Do) else None
+        wanted = is_mutating(request) if said is None else said
+        return entry_for(request.app.state.services, request) if wanted else None
 
     async def _answer(self, request: Request, entry: Entry | None) -> Response:
         """The answer, an error's too."""

@@ -270,6 +270,6 @@ ROUTES = (
     at(
         "/v1/lockgate/explain",
         GET=Read(answer=_explain, needs=in_answer),
-        POST=Do(answer=_explain_planned, needs=operator_read),
+        POST=Do(answer=_explain_planned, needs=operator_read, audited=False),
     ),
 )

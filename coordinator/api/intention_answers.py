@@ -87,7 +87,7 @@ def _checked(call: Call) -> Right:
     return service_read(service_parameter(call, "destination").name)
 
 
-_AUTHORIZE = Do(answer=_authorize, needs=in_answer)
+_AUTHORIZE = Do(answer=_authorize, needs=in_answer, audited=False)
 
 ROUTES = (
     at(

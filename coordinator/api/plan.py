@@ -153,6 +153,6 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 
 ROUTES = (
-    at("/v1/lockgate/plan", POST=Do(answer=_plan, needs=operator_read)),
-    at("/v1/lockgate/simulate", POST=Do(answer=_simulate, needs=operator_read)),
+    at("/v1/lockgate/plan", POST=Do(answer=_plan, needs=operator_read, audited=False)),
+    at("/v1/lockgate/simulate", POST=Do(answer=_simulate, needs=operator_read, audited=False)),
 )

@@ -68,6 +68,21 @@ async def test_reading_is_not(manager, lines):
     assert lines() == before
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/lockgate/plan", {"entries": [ENTRY]}),
+        ("/v1/lockgate/simulate", {"entries": [ENTRY]}),
+        ("/v1/lockgate/explain?source=a&destination=b", {"entries": [ENTRY]}),
+        ("/v1/discovery-chain/web", {"OverrideProtocol": "http"}),
+    ],
+)
+async def test_nor_is_asking_with_a_body(manager, lines, path, body):
+    before = lines()
+    await manager("POST", path, body)
+    assert lines() == before
+
+
 async def test_no_secret_is_in_it(manager, first, services):
     made = await manager("PUT", "/v1/acl/token", {})
     text = services.audit.path.read_text()
