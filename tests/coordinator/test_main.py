@@ -2,44 +2,29 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import stat
 import subprocess
-import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.harness.programs import free_port, wait_until
-
-ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-m", "coordinator"]
+from tests.harness import coordinator as harness
+from tests.harness.coordinator import PROGRAM, ROOT
+from tests.harness.programs import wait_until
 
 
 @pytest.fixture
 def place():
-    """A folder with a short path, as a unix socket's holds 107 bytes."""
-    found = Path(tempfile.mkdtemp(prefix="lg-main-", dir="/tmp"))
-    yield found
-    shutil.rmtree(found)
+    with harness.place() as found:
+        yield found
 
 
 @pytest.fixture
 def settings(place):
-    """A configuration that starts."""
-    return {
-        "node_name": "c1",
-        "state_dir": str(place / "state"),
-        "runtime_dir": str(place / "run"),
-        "metrics_addr": f"127.0.0.1:{free_port()}",
-        "http_addr": f"127.0.0.1:{free_port()}",
-        "bus_addr": f"127.0.0.1:{free_port()}",
-        "log_format": "json",
-    }
+    return harness.settings(place)
 
 
 @pytest.fixture
@@ -61,20 +46,9 @@ def refused(place):
 @contextmanager
 def running(place, settings, expected=0):
     """A coordinator that serves; it must end with `expected` when asked to. Gives it and its log."""
-    file, log = place / "running.json", place / "running.log"
-    file.write_text(json.dumps(settings))
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [*PROGRAM, "--config", file], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=out
-        )
-    try:
-        wait_until("the coordinator serves", lambda: '"serving"' in log.read_text())
-        yield process, log
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == expected, log.read_text()
-    finally:
-        process.kill()
-        process.wait()
+    with harness.coordinator(place, **settings) as started:
+        yield started.process, started.log
+        assert started.end() == expected, started.log.read_text()
 
 
 @pytest.mark.slow

@@ -42,21 +42,27 @@ def place() -> Iterator[Path]:
         shutil.rmtree(found)
 
 
-@contextmanager
-def coordinator(folder: Path, **settings: Any) -> Iterator[Started]:
-    """Start one on the state in `folder`, named `c1`; it is gone afterwards."""
-    port, log = free_port(), folder / "coordinator.log"
-    config = {
+def settings(folder: Path) -> dict[str, Any]:
+    """A configuration that starts: one named `c1`, its state in `folder`, on free ports of loopback."""
+    return {
         "node_name": "c1",
         "state_dir": str(folder / "state"),
         "runtime_dir": str(folder / "run"),
         "metrics_addr": f"127.0.0.1:{free_port()}",
-        "http_addr": f"127.0.0.1:{port}",
+        "http_addr": f"127.0.0.1:{free_port()}",
         "bus_addr": f"127.0.0.1:{free_port()}",
         "log_format": "json",
     }
+
+
+@contextmanager
+def coordinator(folder: Path, **changed: Any) -> Iterator[Started]:
+    """Start one on the state in `folder`, by `settings` but for what is changed; it is gone afterwards."""
+    config = settings(folder) | changed
+    port = int(str(config["http_addr"]).rpartition(":")[2])
+    log = folder / "coordinator.log"
     file = folder / "coordinator.json"
-    file.write_text(json.dumps(config | settings))
+    file.write_text(json.dumps(config))
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*PROGRAM, "--config", str(file)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=out

@@ -51,7 +51,7 @@ async def test_a_token_that_ends_while_its_query_waits_gets_no_key(manager, bear
     async with trio.open_nursery() as nursery:
         waiting = f"{path}?index={leaf['ModifyIndex']}&wait=300ms"
         nursery.start_soon(lambda: client("GET", waiting, status=403))
-        await trio.sleep(0.05)
+        await trio.testing.wait_all_tasks_blocked()
         await manager("DELETE", f"/v1/acl/token/{accessor}")
 
 
@@ -67,7 +67,7 @@ async def test_a_token_that_ends_while_it_listens_hears_no_more(services, manage
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listen)
-            await trio.sleep(0.1)
+            await trio.testing.wait_all_tasks_blocked()
             await manager("DELETE", f"/v1/acl/token/{accessor}")
             services.monitor.tell("something")
     assert [one["event"] for one in heard] == ["listening"]
@@ -82,7 +82,7 @@ async def test_a_token_that_ends_while_it_waits_for_a_service_is_not_shown_it(ma
     async with trio.open_nursery() as nursery:
         waiting = f"{path}?hash={known}&wait=10s"
         nursery.start_soon(lambda: client("GET", waiting, status=403))
-        await trio.sleep(0.05)
+        await trio.testing.wait_all_tasks_blocked()
         await manager("DELETE", f"/v1/acl/token/{accessor}")
         await manager("PUT", "/v1/agent/service/register", own | {"Port": 1})
 
