@@ -158,7 +158,7 @@ class Coordinator:
             await nursery.start(self.publisher.run)
             nursery.start_soon(self.upkeep.run)
             nursery.start_soon(self.probing.run)
-            nursery.start_soon(forget_expired, self.wanted, wall_clock)
+            nursery.start_soon(forget_expired, self.wanted, self.writes, wall_clock)
             nursery.start_soon(self.expiry.run)
             bound = await nursery.start(
                 partial(

@@ -145,7 +145,7 @@ class Fleet:
         """End these live connections. Ids are `node/worker/number`. Raises NotConnected."""
         by_node: dict[str, list[str]] = {}
         for connection in connections:
-            by_node.setdefault(connection.split("/")[0], []).append(connection)
+            by_node.setdefault(connection.rsplit("/", 2)[0], []).append(connection)
         if missing := by_node.keys() - set(self._distributor.connected):
             raise NotConnected(f"not connected: {', '.join(sorted(missing))}")
         for name, ids in by_node.items():

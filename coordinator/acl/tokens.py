@@ -89,10 +89,10 @@ def changed_token(
 def cloned_token(
     present: Mapping[str, Any], body: Mapping[str, Any], *, accessor: str, secret: str, now: float
 ) -> dict[str, Any]:
-    """Another token with the same links, without its end. Raises AclError."""
+    """Another token with the same links and the same end, or it would outlive its model. Raises AclError."""
     description = read_fields(body, TOKEN).get("Description") or present.get("Description", "")
-    kept = {name: value for name, value in present.items() if name != "Expires"}
-    return kept | {
+    return {
+        **present,
         "AccessorID": accessor,
         "SecretHash": hash_secret(secret),
         "Description": description,

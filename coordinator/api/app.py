@@ -86,6 +86,16 @@ _FAMILIES = (
     txn,
 )
 
+# What Consul's agents do besides has no meaning here; the reason says what there is instead.
+_NEVER = {
+    "/v1/agent/force-leave": "there is no gossip: 'lockgate nodes revoke NAME' takes a node off",
+    "/v1/agent/host": "the monitoring of the host knows its hardware",
+    "/v1/agent/join": "there is no gossip: 'lockgate nodes allow NAME KEY' lets a node join",
+    "/v1/agent/leave": "there is no gossip: SIGTERM ends a coordinator, 'lockgate drain' empties a node",
+    "/v1/agent/monitor": "the log goes to stderr; events are at /v1/lockgate/monitor",
+    "/v1/agent/reload": "restart the coordinator: nodes serve meanwhile",
+    "/v1/agent/token": "the coordinator needs no tokens of its own",
+}
 # Consul has these and we do not have them yet; the first part that fits a path names what is missing.
 _LATER = {
     "/v1/acl": "auth methods, binding rules and templated policies",
@@ -118,6 +128,9 @@ async def _no_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _missing(path: str) -> Response:
+    for start, instead in _NEVER.items():
+        if path == start or path.startswith(f"{start}/"):
+            return error_answer(ApiError(501, f"{path}: not supported ({instead})"))
     for start, what in _LATER.items():
         if path.startswith(start):
             return error_answer(ApiError(501, f"{path}: not supported yet ({what})"))

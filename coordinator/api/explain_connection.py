@@ -8,6 +8,8 @@ from typing import Any
 from cluster.names import written_service
 from cluster.reasons import LOOK_AT, End
 from coordinator.acl.rights import operator_read
+from coordinator.distributor import NotConnected
+from coordinator.fleet import QueryFailed
 
 from .answers import ApiError
 from .endpoint import Call, Do, at
@@ -22,7 +24,10 @@ async def _explain(call: Call) -> dict[str, Any]:
     parts = identity.rsplit("/", _PARTS - 1)
     if len(parts) != _PARTS or not all(parts):
         raise ApiError(400, f"{identity[:100]!r} is no connection: expected node/worker/number")
-    found = await call.services.fleet.query("connection", {"id": identity}, node=parts[0])
+    try:
+        found = await call.services.fleet.query("connection", {"id": identity}, node=parts[0])
+    except (NotConnected, QueryFailed) as error:
+        raise ApiError(503, f"{error}: only it knows of its connections") from None
     if not found:
         raise ApiError(
             404,

@@ -222,3 +222,23 @@ async def test_a_sidecar_is_as_well_as_its_service_unless_it_says_otherwise(put,
     await put("/v1/agent/service/register", api)
     about = [c["CheckID"] for c in await get("/v1/health/checks/api-sidecar-proxy")]
     assert about == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "instead"),
+    [
+        ("PUT", "join/10.0.0.1", "lockgate nodes allow"),
+        ("PUT", "leave", "lockgate drain"),
+        ("PUT", "force-leave/gw1", "lockgate nodes revoke"),
+        ("PUT", "reload", "restart the coordinator"),
+        ("GET", "monitor", "/v1/lockgate/monitor"),
+        ("GET", "host", "monitoring"),
+        ("PUT", "token/agent", "no tokens of its own"),
+        ("GET", "version", "not supported yet"),
+    ],
+)
+async def test_what_only_an_agent_of_consul_does_says_what_there_is_instead(
+    api, method, path, instead
+):
+    answer = await api.request(method, f"/v1/agent/{path}")
+    assert (answer.status_code, instead in answer.text) == (501, True)

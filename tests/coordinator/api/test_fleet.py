@@ -4,7 +4,7 @@ import pytest
 
 from cluster.bus import keygen
 from coordinator.distributor import NotConnected
-from coordinator.fleet import MAX_ITEMS
+from coordinator.fleet import MAX_ITEMS, QueryFailed
 
 CLOSE = "/v1/lockgate/connections/close"
 EXPLAIN = "/v1/lockgate/explain"
@@ -46,6 +46,16 @@ async def test_connections_are_listed_and_narrowed(get, fleet):
     assert await get("/v1/lockgate/connections") == LIVE
     narrowed = await get("/v1/lockgate/connections", source="web", destination="billing")
     assert [one["id"] for one in narrowed] == ["n1/0/1"]
+
+
+@pytest.mark.parametrize("error", [NotConnected("node 'n9' is not connected"), QueryFailed("late")])
+async def test_a_connection_of_a_node_that_does_not_answer_is_a_503(api, fleet, error, monkeypatch):
+    async def query(what, arguments, *, node=None):
+        raise error
+
+    monkeypatch.setattr(fleet, "query", query)
+    answer = await api.get(f"{EXPLAIN}/n9/0/1")
+    assert (answer.status_code, str(error) in answer.text) == (503, True)
 
 
 async def test_an_unknown_id_is_tried_when_the_list_was_cut_off(put, fleet):

@@ -218,6 +218,12 @@ async def test_closing_goes_to_the_nodes_that_the_ids_name(world_of):
         await one.hear_nothing(0.05)
 
 
+async def test_the_node_of_a_connection_is_all_but_the_last_two_parts(world_of):
+    async with world_of() as world:
+        with pytest.raises(NotConnected, match="not connected: rack/gw1"):
+            await _fleet(world).close(["rack/gw1/0/5"])
+
+
 async def test_draining_a_node(world_of):
     async with world_of() as world, world.node() as node:
         await node.hello()

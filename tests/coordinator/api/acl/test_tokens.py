@@ -2,10 +2,12 @@ import uuid
 
 import pytest
 import trio
+import trio.testing
 
 from coordinator.acl.directory import hash_secret
 from coordinator.acl_expiry import INTERVAL_SECONDS, forget_expired
-from coordinator.store.tables import ACL_TOKENS
+from coordinator.store.records import Put
+from coordinator.store.tables import ACL_TOKENS, BUS_TOKENS
 
 ANONYMOUS = "00000000-0000-0000-0000-000000000002"
 READ_WEB = 'service "web" { policy = "read" }'
@@ -163,6 +165,12 @@ async def test_a_clone_has_the_same_links_and_another_secret(manager, bearing):
     await bearing(clone["SecretID"])("GET", "/v1/acl/tokens")
 
 
+async def test_a_clone_does_not_outlive_its_model(manager):
+    made = await manager("PUT", "/v1/acl/token", {"ExpirationTTL": "60s"})
+    clone = await manager("PUT", f"/v1/acl/token/{made['AccessorID']}/clone", {})
+    assert clone["ExpirationTime"] == made["ExpirationTime"]
+
+
 async def test_a_deleted_token_ends_at_once(manager, bearing):
     made = await manager("PUT", "/v1/acl/token", {})
     client, path = bearing(made["SecretID"]), f"/v1/acl/token/{made['AccessorID']}"
@@ -195,12 +203,25 @@ async def test_a_token_ends_when_its_time_is_over(manager, bearing, clock, servi
 async def test_what_is_over_is_swept(manager, clock, services, autojump_clock, nursery):
     made = await manager("PUT", "/v1/acl/token", {"ExpirationTTL": "60s"})
     kept = await manager("PUT", "/v1/acl/token", {"ExpirationTTL": "1h"})
-    nursery.start_soon(forget_expired, services.wanted, lambda: clock.now)
+    nursery.start_soon(forget_expired, services.wanted, services.writes, lambda: clock.now)
     clock.now += 61
     await trio.sleep(INTERVAL_SECONDS + 1)
     table = services.wanted.state.table(ACL_TOKENS)
     assert made["AccessorID"] not in table
     assert kept["AccessorID"] in table
+
+
+async def test_a_token_that_is_made_anew_meanwhile_is_not_swept(services, autojump_clock, nursery):
+    """Whoever makes one holds the lock; the sweep looks when it has it."""
+    clock, now = (lambda: now), 1_000.0
+    old, new = ({"public_key": "k", "expires": expires} for expires in (now - 1, now + 60))
+    await services.wanted.commit([Put(table=BUS_TOKENS, key="gw1", value=old)])
+    nursery.start_soon(forget_expired, services.wanted, services.writes, clock)
+    async with services.writes:
+        await trio.sleep(INTERVAL_SECONDS + 1)
+        await services.wanted.commit([Put(table=BUS_TOKENS, key="gw1", value=new)])
+    await trio.testing.wait_all_tasks_blocked()
+    assert services.wanted.state.get(BUS_TOKENS, "gw1").value == new
 
 
 async def test_lists_are_narrowed_by_links(manager):
