@@ -22,12 +22,12 @@ from typing import Any, TypeAlias
 from cluster.durations import parse_duration
 from cluster.probes import MAX_OUTPUT_BYTES, Probe, ProbeKind
 from cluster.routes import GatewayKind
-from coordinator.compose.catalog import Catalog, instances
+from coordinator.compose.catalog import is_native
 from coordinator.compose.linking import Link, gateway_services
 from coordinator.compose.listeners import listeners
 from coordinator.store.records import Record
 from coordinator.store.state import State
-from coordinator.store.tables import CHECKS
+from coordinator.store.tables import CHECKS, SERVICES
 
 from .probers import Workloads, workloads
 
@@ -37,6 +37,8 @@ DEFAULT_INTERVAL_SECONDS = 30.0
 DEFAULT_TIMEOUT_SECONDS = 10.0
 #: More than this would not fit a prober; the rest is named.
 MOST_PROBES = 10_000
+#: What of a check says how it is done, and by whom.
+_READ = ("ServiceID", "Type", "Interval", "Timeout", "Definition")
 _KINDS = {"http": ProbeKind.HTTP, "tcp": ProbeKind.TCP, "grpc": ProbeKind.GRPC}
 
 #: Checks that name something to probe, by node and service id; by node, its probes by check.
@@ -70,10 +72,10 @@ def _assign_linked(
 ) -> frozenset[str]:
     """Those that terminating gateways dial, to all their hosts. The keys of these checks."""
     hosts = _hosts(state)
-    catalog = Catalog(instances(state))
+    checks = _checks_of_plain(state, active)
     seen: set[str] = set()
-    for link in gateway_services(state, catalog):
-        for check in _checks_of(link, catalog, active) if link.gateway in hosts else ():
+    for link in gateway_services(state) if checks else ():
+        for check in checks.get(link.service, ()) if link.gateway in hosts else ():
             seen.add(check.key)
             try:
                 probe = probe_of(check, link)
@@ -115,6 +117,12 @@ def _bounded(found: Mapping[str, Mapping[str, Probe]], refused: dict[str, str]) 
     return Assigned(by_node=by_node, refused=refused)
 
 
+def asked_for(state: State) -> Mapping[str, tuple[object, ...]]:
+    """All of the checks that `assigned` looks at, by key: not their status, which is news all the time."""
+    active = (record for found in _active_checks(state).values() for record in found)
+    return {record.key: tuple(map(record.value.get, _READ)) for record in active}
+
+
 def _active_checks(state: State) -> _Active:
     """Checks that name something to probe, by node and service id; empty for those of the node."""
     found: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
@@ -135,10 +143,15 @@ def _hosts(state: State) -> Mapping[str, tuple[str, ...]]:
     return {gateway: tuple(sorted(nodes)) for gateway, nodes in found.items()}
 
 
-def _checks_of(link: Link, catalog: Catalog, active: _Active) -> Iterator[Record]:
-    for instance in catalog.plain(link.service):
-        yield from active.get((instance.node, ""), ())
-        yield from active.get((instance.node, instance.id), ())
+def _checks_of_plain(state: State, active: _Active) -> Mapping[str, list[Record]]:
+    """By service, the checks of its instances outside the mesh: what `Catalog.plain` gives, unread."""
+    found: defaultdict[str, list[Record]] = defaultdict(list)
+    for key, record in state.table(SERVICES).items():
+        node, _, identity = key.partition("/")
+        checks = (*active.get((node, ""), ()), *active.get((node, identity), ()))
+        if checks and not record.value.get("Kind") and not is_native(record.value):
+            found[record.value["Service"]] += checks
+    return found
 
 
 def probe_of(check: Record, link: Link | None = None) -> Probe:

@@ -18,15 +18,16 @@ from cluster.errors import LockgateError
 from cluster.messages import Message, Probes, Verdicts
 from cluster.probes import Probe, shortened
 from coordinator.store.records import Change, Put, Record, StoreError
+from coordinator.store.state import State
 from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
 from coordinator.store.wanted import Wanted
 
-from .probes import Assigned, Thresholds, assigned, thresholds_of
+from .probes import Assigned, Thresholds, asked_for, assigned, thresholds_of
 from .verdicts import Run, after, is_fresh, joined
 
 log = structlog.get_logger()
 
-_TABLES = (CHECKS, ENTRIES, NODES, SERVICES)
+_TABLES = (ENTRIES, NODES, SERVICES)
 OUTPUT_SECONDS = 300.0
 #: The rest between two looks at the catalog, however often it changes, and between two writes of verdicts.
 _REST_SECONDS = 1.0
@@ -52,6 +53,7 @@ class Probing:
         self._send = send
         self._connected = connected
         self._assigned = Assigned(by_node={}, refused={})
+        self._asked: tuple[int, object] = (-1, None)
         self._probes: dict[str, dict[str, Probe]] = {}  # by check, then by node
         self._told: dict[str, tuple[Probe, ...]] = {}
         self._runs: dict[str, dict[str, Run]] = {}  # as the probes
@@ -77,11 +79,19 @@ class Probing:
         seen = None
         while True:
             state, connected = self._wanted.state, self._connected()
-            now = (max(state.table_index(table) for table in _TABLES), connected)
+            index = max(state.table_index(table) for table in _TABLES)
+            now = (index, connected, self._asked_for(state))
             if now != seen:
                 self._assign(assigned(state, connected))
             seen = now
             await trio.sleep(_REST_SECONDS)
+
+    def _asked_for(self, state: State) -> object:
+        """What is asked for by checks, found out again when one has changed."""
+        index = state.table_index(CHECKS)
+        if self._asked[0] != index:
+            self._asked = (index, asked_for(state))
+        return self._asked[1]
 
     def _assign(self, new: Assigned) -> None:
         for key in new.refused.keys() - self._assigned.refused.keys():

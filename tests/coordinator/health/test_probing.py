@@ -7,6 +7,8 @@ from cluster.catalog import Health
 from cluster.errors import LockgateError
 from cluster.messages import Verdicts
 from cluster.probes import Verdict
+from coordinator.health import probing
+from coordinator.health.probes import assigned
 from coordinator.health.probing import OUTPUT_SECONDS, Probing
 from coordinator.store.memory import MemoryStore
 from coordinator.store.records import Delete, Put, StoreFull
@@ -183,6 +185,22 @@ async def test_a_workloads_check_has_one_host_and_moves_when_it_goes(site, autoj
     site.probing.greeted(first)
     await trio.sleep(2)
     assert site.told == {first: ["app/w"], second: []}
+
+
+async def test_a_status_is_no_reason_to_look_who_asks(site, autojump_clock, monkeypatch):
+    await site.check()
+    await trio.sleep(2)
+    looked = []
+    monkeypatch.setattr(probing, "assigned", lambda *given: looked.append(1) or assigned(*given))
+    for status in ("passing", "critical", "passing"):
+        site.heard("gw1", status)
+        site.heard("gw2", status)
+        await trio.sleep(2)
+        assert site.seen()[0] == status
+    assert looked == []
+    await site.check(Interval="20s")
+    await trio.sleep(2)
+    assert looked == [1]
 
 
 async def test_silence_changes_nothing(site, autojump_clock):
