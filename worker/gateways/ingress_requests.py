@@ -261,7 +261,7 @@ class _Way:
 
     def amend(self, response: ResponseHead) -> ResponseHead:
         """With the changes of split, route and listener, and cookies that keep the client in one place."""
-        self._upstreams.answered(response.status)
+        self._upstreams.answered(response)
         way, given = self._found.way, self._affinity.cookies
         if not way.response_headers and not given:
             return response

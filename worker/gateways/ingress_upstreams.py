@@ -32,6 +32,7 @@ from worker.http import answers
 from worker.http.asking import Place
 from worker.http.backend import Unserved
 from worker.http.pool import Key, Upstream
+from worker.http.responses import ResponseHead
 from worker.http.wire import Wire
 from worker.net.leg import Leg
 from worker.relay.engine import UP
@@ -40,6 +41,9 @@ from worker.view.view import IngressRoute, IngressTarget
 Up = tuple[tuple[IngressTarget, Picker], ...]
 #: From here on a status counts as a failure of the endpoint.
 _FAILURES = 500
+#: The same of gRPC, as Envoy translates them: unknown, deadline exceeded, unimplemented, internal,
+#: unavailable, data loss.
+_GRPC = frozenset({b"2", b"4", b"12", b"13", b"14", b"15"})
 
 
 class Upstreams:
@@ -63,11 +67,13 @@ class Upstreams:
         if self._last is not None:
             self._tried.add(self._last[1])
 
-    def answered(self, status: int) -> None:
-        """The last endpoint has answered."""
+    def answered(self, response: ResponseHead) -> None:
+        """The last endpoint has answered; of gRPC with a head alone, its own status counts."""
         if self._last is not None:
             target, endpoint = self._last
-            if status < _FAILURES:
+            http = self._route.http
+            is_grpc = http is not None and http.http2 and not response.has_body
+            if response.status < _FAILURES and not (is_grpc and _has_failed(response)):
                 target.standings.succeeded(endpoint)
             else:
                 self._failed(target, endpoint)
@@ -294,6 +300,10 @@ class Upstreams:
         finally:
             self._inbound.world.pools.forget(upstream.key)
             self._leave()
+
+
+def _has_failed(response: ResponseHead) -> bool:
+    return any(name.lower() == b"grpc-status" and said in _GRPC for name, said in response.fields)
 
 
 class _Either:

@@ -10,6 +10,7 @@ from cluster.balance.ejection import PassiveHealth
 from cluster.balance.limits import UpstreamLimits
 from cluster.reasons import End
 from tests.fakes.http import says
+from tests.fakes.http2 import Answer, Http2Server
 from tests.fakes.pki import server_context
 from tests.fakes.rig import PATIENCE_SECONDS, at, eventually, exchange, start_upstream
 from tests.worker.gateways.front import served, until_end
@@ -214,3 +215,20 @@ async def test_tcp_connections_over_the_limit_are_closed(front):
         assert await first.receive_some() == b""
     await eventually(lambda: not front.live())
     await exchange(await front.call())
+
+
+async def test_a_grpc_status_counts_where_there_is_nothing_else(site, front):
+    headers = (("content-type", "application/grpc"), ("grpc-status", "14"))
+    server = Http2Server(lambda asked: Answer(headers=headers), {})
+    context = server_context(site.folder, site.pki.service("api"), roots=site.pki.pem)
+    context.set_alpn_protocols(["h2"])
+    await server.start(front.nursery, context)
+    front.protocol = "grpc"
+    front.sets["connect:api"] = (server.endpoint,)
+    site.entries = [entry("service-defaults", "api", Protocol="grpc")]
+    await front.serve(watched(site.service("api", API)))
+    client = await site.call()
+    for _ in range(2):
+        answer = await ask(client, API)
+        assert (answer.status, answer.headers["grpc-status"]) == (200, "14")
+    assert ejections(front) == 1
