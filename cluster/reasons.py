@@ -58,8 +58,8 @@ LOOK_AT: dict[End, str] = {
     End.CLIENT_CERTIFICATE: "The caller's certificate: missing, expired, of another root or trust "
     "domain, or without exactly one SPIFFE URI.",
     End.DENIED: "Intentions: ask `lockgate explain -source S -destination D` which one.",
-    End.BAD_REQUEST: "The caller sent what is not HTTP/1.1, or could mean two things: the answer (400) "
-    "says what.",
+    End.BAD_REQUEST: "The caller sent what is not HTTP, could mean two things, or was a flood: the answer "
+    "(400) or GOAWAY says what.",
     End.NO_ENDPOINT: "No healthy instance: the catalog and its checks.",
     End.DIAL_REFUSED: "Every instance refused the connection: is the service listening there?",
     End.DIAL_TIMEOUT: "No instance answered in time: routing, firewall, or a dead host.",

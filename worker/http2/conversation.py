@@ -264,7 +264,7 @@ class Http2Conversation:
             self._serving.start_soon(self._serve, stream)
 
     async def _serve(self, stream: Stream) -> None:
-        backend, over = self._to.begin(stream.scope.cancel)
+        backend, over = self._to.begin(stream.cut)
         try:
             await Serving(stream, backend, self._timers, self._limits).run()
         except Broken as broken:

@@ -32,6 +32,8 @@ from worker.http2.stream import Gone, Stream
 _CONTINUE = [(b":status", b"100")]
 #: Counted for a request whose answer nobody waited for; nginx has it from nobody, and everybody from nginx.
 _GONE = 499
+#: How long a caller may take to read that its time was up.
+_LAST_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -61,9 +63,14 @@ class Serving:
     async def run(self) -> None:
         """To the end of the stream, whoever it is ended by. Raises `Broken`."""
         stream = self._stream
+        self._patience.scope = stream.scope
         try:
             with stream.scope:
-                await self._in_time()
+                await self._serve()
+            if stream.scope.cancelled_caught and not stream.is_cut:
+                stream.scope = trio.CancelScope(deadline=trio.current_time() + _LAST_SECONDS)
+                with stream.scope:
+                    await self._too_late()
         except Gone:
             pass
         finally:
@@ -72,14 +79,6 @@ class Serving:
             if stream.scope.cancelled_caught:
                 stream.reset(ErrorCodes.CANCEL)
             stream.leave()
-
-    async def _in_time(self) -> None:
-        scope = self._patience.scope
-        with scope:
-            await self._serve()
-        if scope.cancelled_caught:
-            with trio.move_on_after(self._limits.stall_seconds):
-                await self._too_late()
 
     async def _serve(self) -> None:
         stream, limits = self._stream, self._limits
@@ -243,11 +242,20 @@ class Serving:
         fields = heads.response_fields(response)
         stream.head(fields, is_last=not response.has_body)
         if response.has_body:
-            while content := await asked.read():
-                patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
-                await stream.send(content)
-            stream.end(asked.trailers)
+            await self._download(asked, response.length)
         self._over(response.status)
+
+    async def _download(self, asked: Ask, length: int | None) -> None:
+        """The answer's body; where its length is known, its end goes with the last piece of it."""
+        stream, left = self._stream, length or CHUNKED
+        while content := await asked.read():
+            self._patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
+            left -= len(content)
+            is_last = left == 0 and not await asked.read() and not asked.trailers
+            await stream.send(content, is_last=is_last)
+            if is_last:
+                return
+        stream.end(asked.trailers)
 
     async def _head(self, asked: Ask) -> ResponseHead:
         """The final answer's head; those before it are passed on, but for the 100, which is ours to say."""

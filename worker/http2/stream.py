@@ -32,6 +32,7 @@ class Stream:
         "has_answered",
         "has_body",
         "is_answered",
+        "is_cut",
         "is_over",
         "is_whole",
         "number",
@@ -55,7 +56,9 @@ class Stream:
         self.is_answered = False
         #: Whether neither side has to say anything more.
         self.is_over = False
-        #: Whoever serves it; cancelled when the stream is over before its time.
+        #: Whether somebody ended it before its time.
+        self.is_cut = False
+        #: Whoever serves it; cancelled when the stream is over, or its time.
         self.scope = trio.CancelScope()
         self._link = link
         self._pieces: list[bytes] = []
@@ -83,6 +86,11 @@ class Stream:
     def broken_off(self) -> None:
         """The stream is over before its time."""
         self.is_over = True
+        self.cut()
+
+    def cut(self) -> None:
+        """Nobody is to serve it any more."""
+        self.is_cut = True
         self.scope.cancel()
 
     def wake(self) -> None:

@@ -1,6 +1,6 @@
 """HTTP/2 at the gateways: real clients in front, servers of HTTP/1.1 behind."""
 
-import ssl
+import contextlib
 
 import msgspec
 import pytest
@@ -9,10 +9,23 @@ import trio
 from cluster.balance.ejection import PassiveHealth
 from cluster.ingress import ListenerTls
 from tests.fakes.http import says
-from tests.fakes.http2_client import Http2Client
-from tests.fakes.rig import PATIENCE_SECONDS, allow, deny, eventually, start_upstream, tls_client
-from tests.worker.gateways.test_ingress_requests import API, Site, entry
+from tests.fakes.http2 import Answer as Reply
+from tests.fakes.http2 import Http2Server
+from tests.fakes.http2_client import Http2Client, frames_until_end
+from tests.fakes.rig import (
+    PATIENCE_SECONDS,
+    allow,
+    deny,
+    eventually,
+    sni,
+    start_upstream,
+    tls_client,
+)
+from tests.worker.gateways.test_ingress_requests import API, Site, by_request, entry
+from tests.worker.gateways.test_requests import ALLOW
+from tests.worker.gateways.test_requests import Site as TerminatingSite
 from tests.worker.gateways.test_retries import failing, serve
+from tests.worker.http2.corpus import CALM, START, a_bomb, rapid_resets
 
 GRPC = ((b"content-type", b"application/grpc"), (b"te", b"trailers"))
 CANCEL, INTERNAL_ERROR, PROTOCOL_ERROR = 8, 2, 1
@@ -25,10 +38,29 @@ class Http2Site(Site):
         stream = self.front.closing(await self.front.call())
         return await Http2Client(stream, API, **options).start()
 
-    async def connect_in_tls(self, name=API, protocols=("h2", "http/1.1")):
-        context = ssl.create_default_context(cadata=self.pki.pem.decode())
-        context.set_alpn_protocols(list(protocols))
-        return self.front.closing(await tls_client(self.front.port, context, name))
+
+class Egress(TerminatingSite):
+    """A terminating gateway, and callers of the mesh that speak HTTP/2."""
+
+    async def connect(self, source="web", protocols=("h2",)):
+        context = self.trust(self.pki.service(source))
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        stream = await tls_client(self.port, context, sni("billing"))
+        self.streams.append(stream)
+        self.agreed = stream.selected_alpn_protocol()
+        return await Http2Client(stream).start()
+
+
+@pytest.fixture
+async def egress(node, pki, trust):
+    async with trio.open_nursery() as nursery:
+        made = Egress(node, pki, trust, nursery)
+        yield made
+        for stream in made.streams:
+            await trio.aclose_forcefully(stream)
+        node.world.pools.close()
+        nursery.cancel_scope.cancel()
 
 
 @pytest.fixture
@@ -364,3 +396,53 @@ async def test_who_fails_attempts_of_callers_in_http2_is_put_out(site, front, ho
     labels = {"gateway": "front", "service": "api"}
     assert front.node.value("lockgate_endpoint_ejections_total", **labels) == 1
     assert front.node.value("lockgate_http_retries_total", outcome="made", **labels) == 2
+
+
+@pytest.mark.parametrize(("made", "code"), [(rapid_resets, CALM), (a_bomb, CALM)])
+@pytest.mark.parametrize("protocol", ["http", "http2", "grpc"])
+async def test_floods_are_answered_at_every_kind_of_listener(site, front, protocol, made, code):
+    front.protocol = site.protocol = protocol
+    await front.serve(site.service("api", API))
+    stream = front.closing(await front.call())
+    with contextlib.suppress(trio.BrokenResourceError):
+        for part in (START, *made()):
+            await stream.send_all(part)
+    frames = [frame for frame, _ in await frames_until_end(stream)]
+    assert frames[-1].error_code == code
+    await stream.aclose()
+    await eventually(lambda: not front.live())
+
+
+async def test_callers_of_the_mesh_speak_http2_to_a_terminating_gateway(egress):
+    server = await egress.serve(says(b"hello"))
+    client = await egress.connect(protocols=("h2", "http/1.1"))
+    assert egress.agreed == "http/1.1"  # which this caller does not heed
+    answer = await client.ask(target="/a")
+    assert (answer.status, answer.body) == (200, b"hello")
+    (seen,) = server.seen
+    assert "URI=spiffe://" in seen.headers["x-forwarded-client-cert"]
+    assert egress.requests(200) == 1
+
+
+async def test_a_terminating_gateway_offers_http2_for_services_that_speak_it(egress):
+    server = Http2Server(lambda asked: Reply(body=b"hello"), {})
+    await server.start(egress.nursery, None)
+    await egress.link(server.endpoint, protocol="grpc")
+    client = await egress.connect()
+    assert egress.agreed == "h2"
+    assert (await client.ask()).body == b"hello"
+    other = await egress.call()
+    assert (await other.ask()).status == 200  # and whoever wants HTTP/1.1 has it
+
+
+async def test_each_stream_of_a_caller_is_permitted_by_itself(egress):
+    server = await egress.serve(says(b"hello"), rules=ALLOW)
+    reads = {"Action": "allow", "HTTP": {"PathPrefix": "/", "Methods": ["GET"]}}
+    await egress.decide(by_request(allow("web", "billing"), reads))
+    client = await egress.connect(protocols=())
+    assert (await client.ask()).status == 200
+    denied = await client.ask("DELETE", fields=GRPC)
+    assert denied.headers["grpc-status"] == "7"
+    assert [message.start.method for message in server.seen] == [b"GET"]
+    labels = {"gateway": "egress", "service": "billing", "code": "403"}
+    assert egress.node.value("lockgate_http_requests_total", **labels) == 1
