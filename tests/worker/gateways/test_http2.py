@@ -21,6 +21,7 @@ from tests.fakes.rig import (
     start_upstream,
     tls_client,
 )
+from tests.harness.programs import program
 from tests.worker.gateways.test_ingress_requests import API, Site, by_request, entry
 from tests.worker.gateways.test_requests import ALLOW
 from tests.worker.gateways.test_requests import Site as TerminatingSite
@@ -107,6 +108,22 @@ async def test_curl_is_offered_http2_where_the_protocol_says_so(
     ]
     got = await curl("--http2", "--cacert", str(tmp_path / "roots.pem"), *where)
     assert got == (b"api", f"{version} 200")
+
+
+async def test_h2load_is_served_and_everything_counted(site, front):
+    h2load = program("h2load", "nghttp2-client")
+    await site.start_plain("api")
+    await front.serve(site.service("api", API))
+    command = [h2load, "-n", "300", "-c", "3", "-m", "30", "-H", f":authority: {API}"]
+    with trio.fail_after(3 * PATIENCE_SECONDS):
+        done = await trio.run_process(
+            [*command, f"http://127.0.0.1:{front.port}/"], capture_stdout=True
+        )
+    assert b"300 succeeded, 0 failed, 0 errored, 0 timeout" in done.stdout
+    assert b"status codes: 300 2xx" in done.stdout
+    await eventually(lambda: front.closed("finished", "api") == 3)
+    counted = {"gateway": "front", "service": "api", "code": "200"}
+    assert front.node.value("lockgate_http_requests_total", **counted) == 300
 
 
 async def test_requests_are_served_at_once_and_answered_as_they_come(site, front):
