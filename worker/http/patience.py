@@ -50,6 +50,12 @@ class Patience:
         """Nothing is waited for any more."""
         self.deadline = self._looked_at = float("inf")
 
+    def rest(self) -> None:
+        """Nothing is waited for until something else is. Unlike after `stop`, the time that was named for
+        looking stays, so that a thousand requests in a row do not name a thousand.
+        """
+        self.deadline = float("inf")
+
     def look(self, at: float, now: float) -> None:
         """For the timers: the time that was named for looking has come."""
         if at != self._looked_at:

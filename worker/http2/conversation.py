@@ -93,6 +93,7 @@ class Http2Conversation:
         self._frames = Frames(limits.head_bytes)
         self._open: dict[int, Stream] = {}
         self._begun: list[Stream] = []  # of what was read last, and not served yet
+        self._rested: list[Patience] = []  # of requests that are over, for others
         self._leaving = _Leaving.NOT
         self._is_peer_leaving = False
         self._broken: Broken | None = None
@@ -109,7 +110,8 @@ class Http2Conversation:
                     end = await self._until_over()
                     self._stop_serving()
             finally:
-                self._patience.stop()
+                for one in (self._patience, *self._rested):
+                    one.stop()
                 self._to.waits(None)
             self._link.end()
             with trio.move_on_after(_LAST_WORDS_SECONDS):
@@ -246,12 +248,19 @@ class Http2Conversation:
                 self._refuse_more()
 
     def _asked(self, number: int, fields: Iterable[Field], *, is_whole: bool) -> None:
-        if len(self._open) >= MAX_STREAMS or self._leaving is _Leaving.LAST:
+        if self._is_full() or self._leaving is _Leaving.LAST:
             self._link.reset(number, ErrorCodes.REFUSED_STREAM)
             self._link.calm.refused(self._timers.clock())
             return
         stream = self._open[number] = Stream(self._link, number, fields, is_whole=is_whole)
         self._begun.append(stream)
+
+    def _is_full(self) -> bool:
+        """Streams that were reset do not count, but for the tasks that still end."""
+        if len(self._open) < MAX_STREAMS:
+            return False
+        under_way = sum(not stream.is_over for stream in self._open.values())
+        return under_way >= MAX_STREAMS or len(self._open) >= 2 * MAX_STREAMS
 
     # Its requests.
 
@@ -265,13 +274,16 @@ class Http2Conversation:
 
     async def _serve(self, stream: Stream) -> None:
         backend, over = self._to.begin(stream.cut)
+        patience = self._rested.pop() if self._rested else Patience(self._timers)
         try:
-            await Serving(stream, backend, self._timers, self._limits).run()
+            clock, limits = self._timers.clock, self._limits
+            await Serving(stream, backend, patience, clock, limits).run()
         except Broken as broken:
             self._broken = broken
             self._patience.scope.cancel()
         finally:
             over()
+            self._rested.append(patience)
             del self._open[stream.number]
         if stream.is_answered:
             self._link.calm.answered()

@@ -7,6 +7,7 @@ Belongs here: the order of a request's steps, and what each failure is answered 
 windows (`stream`, `link`), who may ask for what (`Backend`), or asking (`worker.http.asks`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
@@ -21,7 +22,7 @@ from worker.http.exchange import CutShort, UpstreamLost
 from worker.http.faults import BadRequest, BadResponse
 from worker.http.fields import CHUNKED
 from worker.http.limits import HttpLimits
-from worker.http.patience import Patience, Phase, Timers
+from worker.http.patience import Patience, Phase
 from worker.http.repeats import HELD_BODY_BYTES, PassedOver, answered, failed
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
@@ -47,14 +48,20 @@ class Serving:
     """One request. `run` returns when the stream is over."""
 
     def __init__(
-        self, stream: Stream, backend: Backend, timers: Timers, limits: HttpLimits
+        self,
+        stream: Stream,
+        backend: Backend,
+        patience: Patience,
+        clock: Callable[[], float],
+        limits: HttpLimits,
     ) -> None:
+        """`patience` is its own while it runs."""
         self._stream = stream
         self._backend = backend
         self._limits = limits
-        self._patience = Patience(timers)
-        self._started = timers.clock()
-        self._clock = timers.clock
+        self._patience = patience
+        self._started = clock()
+        self._clock = clock
         self._is_counted = self._is_continued = False
         self._held: bytes | None = None  # a body that can be sent once more
         self._way: Way | None = None
@@ -74,7 +81,7 @@ class Serving:
         except Gone:
             pass
         finally:
-            self._patience.stop()
+            self._patience.rest()
             self._over(_GONE)
             if stream.scope.cancelled_caught:
                 stream.reset(ErrorCodes.CANCEL)

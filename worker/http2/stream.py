@@ -153,7 +153,7 @@ class Stream:
 
     def reset(self, code: ErrorCodes) -> None:
         """End it, whatever it was about; nothing if it is over."""
-        if not self.is_over:
+        if not self.is_over and not (self.is_answered and self.is_whole):
             self.is_over = True
             self._link.reset(self.number, code)
 

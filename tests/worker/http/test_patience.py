@@ -75,3 +75,22 @@ async def test_many_are_late_each_at_its_time(autojump_clock, timers, nursery):
     assert {wanted: round(took) for wanted, took in found.items()} == {
         n: n for n in (7, 1, 3, 2, 9)
     }
+
+
+async def test_one_that_rests_between_requests_is_remembered_once(autojump_clock):
+    timers = Timers(trio.current_time)
+    patience = Patience(timers)
+    for _ in range(1000):
+        patience.wait(Phase.UPLOAD, 300.0)
+        patience.wait(Phase.ANSWER, 15.0)
+        patience.rest()
+    assert len(timers._due) == 2
+    patience.wait(Phase.ANSWER, 20.0)
+    with trio.move_on_after(60.0):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(timers.attend)
+            with patience.scope:
+                await trio.sleep_forever()
+            assert trio.current_time() == pytest.approx(20.0, abs=0.1)
+            nursery.cancel_scope.cancel()
+    assert patience.scope.cancelled_caught
