@@ -47,6 +47,7 @@ setup(
         native("worker/arrival", "_quick"),
         native("worker/http", "_channel"),
         native("worker/http", "_heads"),
+        native("worker/http", "_steps"),
     ],
     cmdclass={"build_ext": BuildNative},
 )

@@ -15,9 +15,6 @@ from worker.relay.native._side cimport (
     side_write,
 )
 
-cdef enum:
-    AT_MOST = 65536
-
 FULL = AT_MOST
 NEEDED = ("SSL_read", "SSL_write", "SSL_shutdown", "SSL_get_error", "ERR_clear_error")
 
@@ -38,9 +35,6 @@ def learn(dict functions not None):
 cdef class Channel:
     """See `_channel.pyi`."""
 
-    cdef Side side
-    cdef object leg  # keeps what OpenSSL made
-
     def __init__(self, leg):
         self.leg = leg
         side_open(&self.side, NULL, <int>leg.sock.fileno(), <void *><uintptr_t>leg.ssl_address())
@@ -49,7 +43,7 @@ cdef class Channel:
     def descriptor(self):
         return self.side.fd
 
-    def receive(self):
+    cpdef receive(self):
         cdef int count = side_read(&self.side, &tls, scratch, AT_MOST)
         if count > 0:
             return PyBytes_FromStringAndSize(scratch, count)
@@ -59,10 +53,10 @@ cdef class Channel:
             raise ConnectionResetError("the peer is gone")
         return None
 
-    def is_quiet(self):
+    cpdef bint is_quiet(self) except? False:
         return side_read(&self.side, &tls, scratch, AT_MOST) == BLOCKED
 
-    def send(self, bytes data not None):
+    cpdef Py_ssize_t send(self, bytes data) except -1:
         cdef int count = side_write(
             &self.side, &tls, PyBytes_AS_STRING(data), <int>PyBytes_GET_SIZE(data), False
         )

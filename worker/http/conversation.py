@@ -9,7 +9,7 @@ for what, or which upstream gets it: a gateway kind says both (`backend`).
 """
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
@@ -20,6 +20,7 @@ from worker.http.answers import Answer
 from worker.http.asking import IDEMPOTENT, Place, may_repeat
 from worker.http.asks import ask_on
 from worker.http.backend import Backend, Unserved, Way
+from worker.http.begun import Begun
 from worker.http.bodies import Body, body_of
 from worker.http.exchange import (
     Amend,
@@ -40,8 +41,10 @@ from worker.http.reading import HTTP2, next_request
 from worker.http.repeats import HELD_BODY_BYTES, PassedOver, answered, failed
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
-from worker.http.turns import Begun, Turns
 from worker.http.wire import Wire
+
+if TYPE_CHECKING:
+    from worker.http.turns import Turns
 
 
 @dataclass(slots=True)
@@ -116,7 +119,7 @@ class Conversation:
         self._asked: _Asked | None = None
         self._is_first = True
         self._turns_at_once = (
-            None if express is None else Turns(express, client, backend, self._patience, limits)
+            None if express is None else express.turns(client, backend, self._patience, limits)
         )
 
     async def run(self) -> End:
@@ -195,7 +198,7 @@ class Conversation:
         finally:
             backend.waits(None)
 
-    async def _common(self, turns: Turns) -> Begun | None:
+    async def _common(self, turns: "Turns") -> Begun | None:
         """What is common needs nobody; the first that is not."""
         try:
             return await turns.run()

@@ -10,13 +10,20 @@ Belongs here: who waits for what. Never here: what is done then.
 
 import select
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from worker.http import native
+from worker.http.backend import Backend
+from worker.http.limits import HttpLimits
+from worker.http.patience import Patience
 from worker.http.pool import Upstream
+from worker.http.wire import Wire
 from worker.tls.openssl import FunctionMissing, function_addresses
+
+if TYPE_CHECKING:
+    from worker.http.turns import Turns
 
 #: Calls are some tens of microseconds each: so many before other tasks have their turn.
 _AT_ONCE = 32
@@ -39,6 +46,14 @@ class Express:
         self._epoll = select.epoll()
         self._waiting: dict[int, Callable[[], None]] = {}
         self._held: list[Held] = []
+
+    def turns(
+        self, client: Wire, backend: Backend, patience: Patience, limits: HttpLimits
+    ) -> "Turns":
+        """Of one conversation."""
+        from worker.http.turns import Turns
+
+        return Turns(self, client, backend, patience, limits)
 
     def watch(self, descriptor: int, call: Callable[[], None]) -> None:
         """From now on whatever comes there is for `call`; also what has come already."""

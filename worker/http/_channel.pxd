@@ -1,0 +1,15 @@
+"""What other modules outside Python use of a channel."""
+
+from worker.relay.native._side cimport Side
+
+cdef enum:
+    AT_MOST = 65536  # that one read gives
+
+
+cdef class Channel:
+    cdef Side side
+    cdef object leg  # keeps what OpenSSL made
+
+    cpdef receive(self)
+    cpdef bint is_quiet(self) except? False
+    cpdef Py_ssize_t send(self, bytes data) except -1
