@@ -51,6 +51,11 @@ class RequestPolicy:
         found = self._by_source.find(caller, self._default)
         return found if isinstance(found, RequestDecision) else found.decide(request, claims)
 
+    def of_all(self, caller: ServiceName) -> RequestDecision | None:
+        """The answer, where it is the same one for every request of this caller."""
+        found = self._by_source.find(caller, self._default)
+        return found if isinstance(found, RequestDecision) else None
+
 
 def authorize_request(
     policy: RequestPolicy,

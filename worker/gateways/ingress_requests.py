@@ -14,9 +14,10 @@ import msgspec
 
 from cluster.authorize import Permit
 from cluster.http import Request, RequestDecision, Verified, authorize_request
-from cluster.http.affinity import Affinity
+from cluster.http.affinity import NO_AFFINITY, Affinity
 from cluster.http.request import Headers
 from cluster.http.retries import Outcome, pause_seconds
+from cluster.http.target import DEFAULT_NORMALISATION
 from cluster.http.verify import NOTHING_ASKED
 from cluster.ingress import CertificateFiles
 from cluster.intentions import Decision
@@ -75,7 +76,7 @@ class _Carried(NamedTuple):
     """What is under way to an instance in plain, and since when (seconds since 1970)."""
 
     target: IngressTarget
-    arriving: Request
+    arriving: Request | RequestHead  # the latter where nothing of it is changed
     then: float
 
 
@@ -92,6 +93,22 @@ class _Known(NamedTuple):
         return self.view is view and self.target is target and self.decision is decision
 
 
+class _Led(NamedTuple):
+    """Where every request for one host is led by one view, whatever else it says, and who permitted that.
+
+    `permits` are of instances in plain, each with its counter; the policy says the same of every request.
+    """
+
+    view: View
+    host: bytes
+    target: IngressTarget
+    http: IngressHttp
+    found: IngressWay
+    route: IngressRoute
+    permits: tuple[tuple[IngressTarget, Permit, Count], ...]
+    by_service: dict[ServiceName, Permit]
+
+
 class _Visitor:
     """A client, and what holds for its requests now; see `worker.http.conversation.Backend`."""
 
@@ -103,6 +120,7 @@ class _Visitor:
         self._served: IngressHttp | None = None
         self._carried: _Carried | None = None
         self._known: _Known | None = None
+        self._last_led: _Led | None = None
         self._source_ip = str(inbound.sock.getpeername()[0])
         scheme = b"https" if view.is_tls else b"http"
         self.hop = Hop(address=self._source_ip.encode(), scheme=scheme, replaces_cert=True)
@@ -110,6 +128,9 @@ class _Visitor:
 
     def judge(self, request: RequestHead) -> "Answer | _Way":
         """By the view of this moment: host, route, share, target, and a permission where we give it."""
+        led = self._last_led
+        if led and led.view is self.inbound.world.current.view and led.host == request.host:
+            return self._led_again(led, request)
         self._served = None
         view = self.inbound.world.current.view.gateways.get(self._place)
         if not isinstance(view, IngressView) or not view.is_http:
@@ -146,7 +167,44 @@ class _Visitor:
         permits = dict(self._permits(found, arriving, verified))
         sent = tokens.onward(_sent(request, arriving, found), verified)
         affinity = found.affinities.of(asked, self._source_ip, self.inbound.world.chance)
+        self._last_led = self._always(request, route, http, found)
         return _Way(self, sent, found, affinity, Upstreams(self.inbound, route, permits))
+
+    def _always(
+        self, request: RequestHead, route: IngressRoute, http: IngressHttp, found: IngressWay
+    ) -> _Led | None:
+        """What was decided, if nothing of it depends on more than the host."""
+        view, way = self.inbound.world.current.view, found.way
+        if way is not http.routes.only or found.affinities.are_any or view.tokens.are_asked_for:
+            return None
+        if view.rules.normalisation != DEFAULT_NORMALISATION:
+            return None
+        if way.rewrite is not None or way.request_headers:
+            return None
+        permits = []
+        for target in (target for target, _ in found.up if target.plaintext):
+            decision = view.requests_of(target.service).of_all(self._source)
+            known = self._know(view, target, decision) if decision is not None else None
+            if known is None or known.permit is None:
+                return None
+            permits.append((target, known.permit, known.counted))
+        by_service = {target.service: permit for target, permit, _ in permits}
+        target = found.up[0][0]
+        return _Led(view, request.host, target, http, found, route, tuple(permits), by_service)
+
+    def _led_again(self, led: _Led, request: RequestHead) -> "_Way":
+        """The same for one more request."""
+        inbound = self.inbound
+        entry = inbound.entry
+        self._served = led.http
+        entry.service = led.target.service
+        for target, permit, counted in led.permits:
+            counted.inc()
+            entry.decided(permit, led.view.generation)
+            self._carried = _Carried(target, request, inbound.world.wall_clock())
+        sent = request if not request.forwarded else _kept(request)
+        upstreams = Upstreams(inbound, led.route, led.by_service)
+        return _Way(self, sent, led.found, NO_AFFINITY, upstreams)
 
     def _tokens(self, found: IngressWay, arriving: Request) -> Verified:
         """For the targets that nobody else decides about."""
@@ -201,6 +259,8 @@ class _Visitor:
         if self._carried is None:
             return True
         target, arriving, then = self._carried
+        if isinstance(arriving, RequestHead):
+            arriving = _believed(arriving.as_judged())
         view = self.inbound.world.current.view
         policy = view.requests_of(target.service)
         claims = view.tokens.verify(policy.providers, arriving, then).claims
@@ -305,6 +365,12 @@ def _believed(asked: Request) -> Request:
     """Without what a client outside says of hops before us."""
     headers = tuple(header for header in asked.headers if header[0] not in _NOT_BELIEVED)
     return msgspec.structs.replace(asked, headers=headers)
+
+
+def _kept(request: RequestHead) -> RequestHead:
+    """The same of the head."""
+    kept = {n: v for n, v in request.forwarded.items() if n.decode() not in _NOT_BELIEVED}
+    return msgspec.structs.replace(request, forwarded=kept)
 
 
 def _sent(request: RequestHead, arriving: Request, found: IngressWay) -> RequestHead:

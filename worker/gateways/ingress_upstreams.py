@@ -13,7 +13,6 @@ what is sent.
 
 from collections.abc import Container, Iterator, Mapping
 from functools import partial
-from itertools import chain
 
 from cluster.authorize import Permit
 from cluster.balance import Picker
@@ -58,9 +57,9 @@ class Upstreams:
         self._tried: set[Endpoint] = set()
         self._last: tuple[IngressTarget, Endpoint] | None = None
         self._entered: tuple[IngressTarget, Endpoint] | None = None
-        #: What `at_once` leaves to the next `connect`: a connection, or the choices that it began with.
+        #: What `at_once` leaves to the next `connect`: a connection, or the choice that it began with.
         self._ready: Upstream | None = None
-        self._begun: Iterator[tuple[IngressTarget, Endpoint]] | None = None
+        self._first: tuple[IngressTarget, Endpoint] | None = None
 
     def go_elsewhere(self) -> None:
         """The next connection is not to lead where the last one did, if there is another place."""
@@ -92,12 +91,11 @@ class Upstreams:
         http = self._route.http
         if http is None or http.http2:
             return None
-        choices = self._choices(up, key)
-        first = next(choices, None)
-        if first is None:
+        world, (target, picker) = self._inbound.world, up[0]
+        endpoint = picker.pick(world.chance, key=key, without=target.standings.out(world.clock()))
+        if endpoint is None:
             return None
-        self._begun = chain((first,), choices)
-        target, endpoint = first
+        first = self._first = target, endpoint
         if target.plaintext and target.service not in self._permits:
             return None
         try:
@@ -109,7 +107,7 @@ class Upstreams:
         if found is None:
             self._leave()
             return None
-        self._last, self._begun, self._ready = first, None, found
+        self._last, self._first, self._ready = first, None, found
         self._inbound.entry.endpoint, self._inbound.entry.service = endpoint, target.service
         found.moved = counting(self._inbound, UP)
         return found
@@ -120,8 +118,7 @@ class Upstreams:
         if ready is not None and not afresh:
             return ready
         fault = answers.NO_HEALTHY_UPSTREAM
-        choices, self._begun = self._begun, None
-        for target, endpoint in choices or self._choices(up, key):
+        for target, endpoint in self._choices(up, key):
             if target.plaintext and target.service not in self._permits:
                 raise Unserved(answers.DENIED)
             self._last = target, endpoint
@@ -139,7 +136,11 @@ class Upstreams:
         found = False
         for target, picker in up:
             out = target.standings.out(now)
-            endpoint = self._fresh(picker, key, out) or picker.pick(chance, key=key, without=out)
+            endpoint = (
+                self._begun_with(target)
+                or self._fresh(picker, key, out)
+                or picker.pick(chance, key=key, without=out)
+            )
             if endpoint is not None:
                 found = True
                 yield target, endpoint
@@ -147,6 +148,11 @@ class Upstreams:
             for target, picker in up:
                 if (endpoint := picker.pick(chance, key=key)) is not None:
                     yield target, endpoint
+
+    def _begun_with(self, target: IngressTarget) -> Endpoint | None:
+        """The endpoint that was picked already."""
+        first, self._first = self._first, None
+        return first[1] if first is not None and first[0] is target else None
 
     def _fresh(self, picker: Picker, key: int | None, out: Container[Endpoint]) -> Endpoint | None:
         """One that this request has not been to."""

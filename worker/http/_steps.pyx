@@ -119,23 +119,26 @@ cdef class Steps:
 
     def answer(self):
         """Something has come from the upstream."""
-        cdef object upstream = self.upstream
+        try:
+            self._answer(self.upstream)
+        except Exception as error:
+            self.resume(error=error)
+
+    cdef int _answer(self, upstream) except -1:
         cdef Channel channel = upstream.channel
         try:
             data = channel.receive()
         except ConnectionError:
             self.hand_over()  # the task meets the same
-            return
+            return 0
         if data is None:
-            return
+            return 0
         if upstream.unread:
             data = upstream.unread + data
         upstream.unread = data
-        try:
-            if not data or not self._passed_on(data, upstream):
-                self.hand_over()
-        except Exception as error:
-            self.resume(error=error)
+        if not data or not self._passed_on(data, upstream):
+            self.hand_over()
+        return 0
 
     cdef bint _passed_on(self, bytes data, upstream) except? False:
         """Whether the answer could be dealt with here; nothing was done if not."""

@@ -48,6 +48,13 @@ class ServiceRoutes:
                 return shares.draw(chance)
         return None
 
+    @property
+    def only(self) -> Way | None:
+        """The way that every request takes, if there is one."""
+        if len(self._routes) != 1 or self._routes[0][0] or len(self._routes[0][1].ways) != 1:
+            return None
+        return self._routes[0][1].ways[0]
+
     def ways(self) -> Iterator[Way]:
         """All there are."""
         for _, shares in self._routes:

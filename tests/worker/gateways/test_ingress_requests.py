@@ -309,6 +309,43 @@ class TestPlaintext:
         assert (await ask(client, API, "/public/x")).status == 403
         assert (await ask(client, API, "/x")).status == 200
 
+    async def test_what_was_decided_for_a_host_holds_for_one_view_and_one_host(self, site, front):
+        """The policy and the routes may change between requests; so may the host within a connection."""
+        server = await site.start_plain("legacy")
+        await site.start("web")
+        rule = allow("front", "*")
+        services = site.service("legacy", API), site.service("web")
+        await front.serve(*services, rules=[rule])
+        client = await site.call()
+        spoof = {"X_Forwarded_Proto": "https", "X_Forwarded_For": "1.2.3.4"}
+        for _ in range(3):
+            assert (await ask(client, API, "/private", **spoof)).body == b"legacy"
+        assert {one.headers["x-forwarded-proto"] for one in server.seen} == {"http"}
+        assert {one.headers["x-forwarded-for"] for one in server.seen} == {"1.2.3.4,127.0.0.1"}
+        assert (await ask(client, "web.ingress.x")).body == b"web"
+        assert (await ask(client, "nobody.example.com")).status == 404
+        only = by_request(rule, {"Action": "allow", "HTTP": {"PathPrefix": "/public"}})
+        await front.decide(only)
+        for path, status in (("/public", 200), ("/private", 403), ("/public", 200)):
+            assert (await ask(client, API, path)).status == status
+        await front.decide(rule)
+        assert [(await ask(client, API, "/private")).status for _ in range(3)] == [200] * 3
+        labels = {"gateway": "front", "service": "legacy", "source": "front"}
+        counted = "lockgate_authorization_decisions_total"
+        assert front.node.value(counted, **labels, decision="allow") == 8
+        assert front.node.value(counted, **labels, decision="deny") == 1
+        await front.decide(deny("front", "legacy"))
+        assert (await ask(client, API, "/private")).status == 403
+
+    async def test_a_listeners_changes_are_made_to_each_request(self, site, front):
+        server = await site.start_plain("legacy")
+        changes = {"RequestHeaders": {"Add": {"x-more": "yes"}}}
+        await front.serve(site.service("legacy", API, **changes))
+        client = await site.call()
+        for _ in range(3):
+            assert (await ask(client, API)).status == 200
+        assert [one.headers["x-more"] for one in server.seen] == ["yes"] * 3
+
     async def test_a_withdrawal_is_a_403_and_the_connection_stays(self, site, front):
         await site.start_plain("legacy")
         await front.serve(site.service("legacy", API))
