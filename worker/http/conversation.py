@@ -56,6 +56,7 @@ class _Asked:
     started: float
     status: int = 0  # of what was answered; 0 is nothing yet
     way: Way | None = None
+    waited_seconds: float = 0.0  # for the answer, before a task had it
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,7 @@ class Conversation:
         """Go on with what was begun without a task."""
         request = begun.request
         asked = self._asked = _Asked(request, body_of(request.length or 0), begun.started)
+        asked.waited_seconds = trio.current_time() - begun.started
         if not begun.rest:
             return await self._decided(asked, begun.judged)
         self._patience.wait(Phase.DOWNLOAD, self._limits.stall_seconds)
@@ -293,7 +295,7 @@ class Conversation:
         """Ask an upstream; a second time if the first had hung up before it was asked."""
         request, way = asked.request, attempt.way
         is_whole = asked.body.is_over
-        self._patience.wait(Phase.ANSWER, attempt.seconds)
+        self._patience.wait(Phase.ANSWER, attempt.seconds - asked.waited_seconds)
         upstream = await way.connect(afresh=False)
         try:
             return await self._ask(asked, attempt, upstream)

@@ -16,6 +16,7 @@ from tests.worker.gateways.test_requests import ALLOW, Site
 from tests.worker.http.corpus import BODIES, GOOD, HEADS, SMUGGLED, get, post, request
 from worker.http import native
 from worker.http.express import Express
+from worker.http.patience import Patience, Phase
 
 pytestmark = pytest.mark.skipif(
     not native.is_built or "native" not in ENGINES, reason="the native modules were not built"
@@ -177,6 +178,30 @@ async def test_an_answer_that_does_not_come_is_504_and_the_caller_stays(site):
     assert (await client.ask()).status == 504
     assert (await client.ask()).status == 200  # another connection
     assert (site.requests(504), site.requests(200)) == (1, 3)
+
+
+async def test_half_a_head_does_not_make_the_time_longer(site, monkeypatch):
+    """It was waited for without a task, and then with one: the time is that of both."""
+
+    async def serve(stream):
+        await stream.receive_some(65536)
+        await stream.send_all(HEAD + b"hello")
+        await stream.receive_some(65536)
+        await trio.sleep(0.1)
+        await stream.send_all(HEAD[:20])
+        await wait_all_tasks_blocked(0.02)
+        await stream.send_all(HEAD[20:] + b"hello")
+        await trio.sleep_forever()
+
+    upstream = await start_upstream(site.nursery, serve)
+    await site.link(upstream.endpoint, http=HttpRoute(request_timeout_seconds=20.0))
+    client = await warm(site)
+    waits, wait = [], Patience.wait
+    monkeypatch.setattr(Patience, "wait", lambda *given: (waits.append(given[1:]), wait(*given)))
+    assert (await client.ask()).status == 200
+    first, second = (seconds for phase, seconds in waits if phase is Phase.ANSWER)
+    assert first == 20.0
+    assert second <= 19.9
 
 
 async def answer_once(stream, late):
