@@ -106,6 +106,8 @@ class Turns(Steps):
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._stop()
+        if self.upstream is not None:  # an answer that comes before the task runs is nobody's
+            self.express.let_go(self.upstream)
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _stop(self) -> trio.lowlevel.Task | None:

@@ -244,6 +244,36 @@ async def test_an_operator_ends_it_under_way_and_idle(site):
     assert len(site.node.world.pools) == 1  # the second upstream; the first had begun
 
 
+async def test_an_answer_in_the_moment_of_the_end_is_nobodys(site, monkeypatch):
+    """Not one that would have to be handed over, either: its upstream would be nobody's."""
+    rounds, go_on = Express._rounds, trio.Event()
+
+    def after_the_end(self):
+        if go_on.is_set():
+            (entry,) = site.node.world.live
+            entry.end(End.CLOSED_BY_OPERATOR)  # cancels the task, which has not run yet
+        rounds(self)
+
+    async def serve(stream):
+        await stream.receive_some(65536)
+        await stream.send_all(HEAD + b"hello")
+        await stream.receive_some(65536)
+        await go_on.wait()
+        await stream.send_all(b"HTTP/1.1 103 Early Hints\r\n\r\n" + HEAD + b"hello")
+        await trio.sleep_forever()
+
+    upstream = await start_upstream(site.nursery, serve)
+    await site.link(upstream.endpoint)
+    client = await warm(site)
+    await client.send()
+    await wait_all_tasks_blocked(0.02)
+    monkeypatch.setattr(Express, "_rounds", after_the_end)
+    go_on.set()
+    assert await client.ended() == (b"", "broken")
+    await site.node.alone()
+    assert len(site.node.world.pools) == 0
+
+
 async def test_draining_tells_who_is_under_way_and_lets_others_go(site, served):
     go_on = trio.Event()
 

@@ -64,8 +64,9 @@ class Channels:
             await dialling.over.wait()
             if dialling.error is not None:
                 raise dialling.error
-            if dialling.made is not None and dialling.made.has_room:
-                return dialling.made.reserve()
+            made = dialling.made
+            if made is not None and made.made_with is made_with and made.has_room:
+                return made.reserve()
         return found.reserve()
 
     def _found(self, key: Key, made_with: object, newer_than: int) -> Connection | None:

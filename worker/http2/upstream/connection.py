@@ -207,7 +207,8 @@ class Connection:
             return
         stream.window_used += count
         if stream.window_used * 2 >= WINDOW_BYTES:
-            self._conn.increment_flow_control_window(stream.window_used, stream.id)
+            with contextlib.suppress(h2.exceptions.StreamClosedError):  # by a reset, behind this
+                self._conn.increment_flow_control_window(stream.window_used, stream.id)
             stream.window_used = 0
             self._flush()
 

@@ -29,9 +29,11 @@ class Site:
         self.gate = trio.Event()
         self.error = None
         self.at = KEY
+        self.made_with = None
 
     async def dial(self):
         self.dialled += 1
+        made_with = self.made_with
         await self.gate.wait()
         if self.error:
             raise self.error
@@ -39,7 +41,9 @@ class Site:
         near.setblocking(False)
         self.stack.enter_context(far)
         leg = PlainLeg(near)
-        made = connection.Connection(leg, ENDPOINT, lambda: self.now, scheme=b"http")
+        made = connection.Connection(
+            leg, ENDPOINT, lambda: self.now, scheme=b"http", made_with=made_with
+        )
         return made, self.at
 
     async def room(self, afresh=False, made_with=None):
@@ -156,3 +160,21 @@ async def test_the_idle_end_and_others_stay(site):
     site.channels.sweep()
     await eventually(lambda: not len(site.channels))
     assert len(site.pools) == 0
+
+
+async def test_who_wants_another_context_dials_for_itself(site):
+    """What others dial with roots that are replaced meanwhile is not for requests of the new ones."""
+    found = []
+
+    async def one():
+        found.append(await site.room(made_with="new"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(site.room)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(one)
+        await trio.testing.wait_all_tasks_blocked()
+        site.made_with = "new"  # of the next dial
+        site.gate.set()
+    assert site.dialled == 2
+    assert found[0]._carrier.made_with == "new"

@@ -158,3 +158,20 @@ async def test_a_silent_upstream_is_asked_whether_it_is_there(site):
     with pytest.raises(UpstreamLost):
         await asked.head()
     await site.is_over.wait()
+
+
+async def test_what_waits_before_a_reset_is_read_and_then_it_is_cut_short(site):
+    asked = await site.ask(a_request())
+    await site.seen_whole()
+    await site.answer(200)
+    assert (await asked.head()).status == 200
+    sent = 0
+    while sent * 2 < WINDOW_BYTES:  # so that the window would be opened again
+        await site.content(b"x" * 16384)
+        sent += 16384
+    site.conn.reset_stream(1)
+    await site._say()
+    await eventually(lambda: asked._error is not None)
+    assert len(await asked.read()) == sent
+    with pytest.raises(CutShort):
+        await asked.read()
