@@ -38,7 +38,7 @@ class Asked:
 @dataclass
 class Answer:
     """What is answered. With `reset` the stream is reset with this code, behind the body if there is one;
-    with `leaves` a GOAWAY goes before the body that takes no further request.
+    with `leaves` a GOAWAY goes before the body that takes no further request; what `hangs` never comes.
     """
 
     status: int = 200
@@ -48,18 +48,19 @@ class Answer:
     interim: tuple = ()
     reset: int | None = None
     leaves: bool = False
+    hangs: bool = False
 
 
 @dataclass
 class Http2Server:
     """An upstream; `answer` makes an `Answer` of an `Asked`, or bytes that are sent as they are, or None to
-    hang up.
+    hang up. With `early` it does so without waiting for the body.
     """
 
     answer: object
     settings: dict = field(default_factory=dict)
     seen: list = field(default_factory=list)
-    reads: bool = True
+    early: bool = False
     upstream: object = None
     links: list = field(default_factory=list)
 
@@ -122,6 +123,8 @@ class Link:
             case h2.events.RequestReceived():
                 asked = Asked(event.stream_id, dict(event.headers), connection=self.number)
                 self.asked[event.stream_id] = asked
+                if self.server.early:
+                    self._answer(event.stream_id, self.server.answer(asked))
             case h2.events.DataReceived():
                 self.asked[event.stream_id].body += event.data
                 self.conn.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -133,7 +136,8 @@ class Link:
             case h2.events.StreamEnded():
                 asked = self.asked.pop(event.stream_id)
                 self.server.seen.append(asked)
-                self._answer(asked.stream, self.server.answer(asked))
+                if not self.server.early:
+                    self._answer(asked.stream, self.server.answer(asked))
 
     def _answer(self, stream, answer):
         if not isinstance(answer, Answer):
@@ -141,6 +145,8 @@ class Link:
             if answer:
                 self.conn.clear_outbound_data_buffer()
                 self.conn._data_to_send += answer
+            return
+        if answer.hangs:
             return
         for status in answer.interim:
             self.conn.send_headers(stream, [(":status", str(status))])

@@ -8,9 +8,10 @@ import pytest
 import trio
 from h2.errors import ErrorCodes
 
+from cluster.routes import HttpRoute
 from tests.fakes.http2 import Answer, Http2Server, goaway
 from tests.fakes.pki import Pki, server_context
-from tests.fakes.rig import at, deny, eventually, files
+from tests.fakes.rig import PATIENCE_SECONDS, at, deny, eventually, files
 from tests.worker.gateways.test_requests import HTTP, Site
 
 GRPC = (("content-type", "application/grpc"),)
@@ -244,3 +245,79 @@ async def test_that_nobody_is_there_is_said_to_all(site):
             await client.send()
         assert [(await client.answer()).status for client in clients] == [503] * 3
     assert len(site.node.world.pools) == 0
+
+
+async def test_a_caller_of_http_1_0_gets_the_body_with_the_end_of_the_connection(site):
+    await site.serve(Answer(body=b"hello", trailers=(("x-sum", "1"),)))
+    stream = await site.stream()
+    await stream.send_all(b"GET / HTTP/1.0\r\n\r\n")
+    got = b""
+    with trio.fail_after(PATIENCE_SECONDS):
+        while not got.endswith(b"hello"):
+            got += await stream.receive_some()
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert body == b"hello"
+    assert b"chunked" not in head.lower()
+
+
+async def test_who_waits_to_be_told_to_continue_is_told(site):
+    server = await site.serve()
+    stream = await site.stream()
+    head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    with trio.fail_after(PATIENCE_SECONDS):
+        await stream.send_all(head)
+        assert await stream.receive_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await stream.send_all(b"up")
+        assert b"HTTP/1.1 200" in await stream.receive_some()
+    assert server.seen[0].body == b"up"
+    assert "expect" not in server.seen[0].headers
+
+
+async def test_a_caller_that_goes_in_its_body_resets_its_stream_alone(site):
+    server = await site.serve()
+    stream, other = await site.stream(), await site.call()
+    await stream.send_all(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nup")
+    await eventually(lambda: any(link.asked for link in server.links))
+    await stream.aclose()
+    await eventually(lambda: not any(link.asked for link in server.links))
+    assert (await other.ask()).status == 200
+    assert (len(server.seen), server.connections) == (1, 1)
+
+
+async def test_a_malformed_body_is_the_callers_fault(site):
+    server = await site.serve()
+    stream = await site.stream()
+    await stream.send_all(
+        b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nup\r\n"
+    )
+    await eventually(lambda: any(link.asked for link in server.links))
+    await stream.send_all(b"nonsense\r\n")
+    with trio.fail_after(PATIENCE_SECONDS):
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 400")
+    await eventually(lambda: not any(link.asked for link in server.links))
+    assert server.seen == []
+
+
+async def test_an_upstream_that_answers_too_late(site):
+    http = HttpRoute(request_timeout_seconds=0.2)
+    server = await site.serve(Answer(hangs=True), http=http)
+    client = await site.call()
+    answer = await client.ask()
+    assert (answer.status, answer.body) == (504, b"upstream request timeout")
+    assert (len(server.seen), server.connections) == (1, 1)
+    await eventually(lambda: site.node.world.channels.busy() == 0)
+
+
+async def test_an_answer_before_the_body_is_over_ends_the_callers_connection(site):
+    server = await site.serve(Answer(status=413, body=b"too much"))
+    server.early = True
+    stream = await site.stream()
+    await stream.send_all(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nup")
+    got = b""
+    with trio.fail_after(PATIENCE_SECONDS):
+        while chunk := await stream.receive_some():
+            got += chunk
+    assert got.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in got
+    assert b"too much" in got
+    await eventually(lambda: not any(link.asked for link in server.links))

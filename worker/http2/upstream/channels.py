@@ -131,6 +131,10 @@ class Channels:
         """How many connections only finish what they have begun."""
         return sum(one.is_leaving for found in self._open.values() for one in found)
 
+    def busy(self) -> int:
+        """How many connections have requests under way."""
+        return sum(not one.is_idle for found in self._open.values() for one in found)
+
     def __len__(self) -> int:
         """How many connections there are."""
         return sum(len(connections) for connections in self._open.values())

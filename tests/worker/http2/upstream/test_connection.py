@@ -94,14 +94,15 @@ async def test_a_request_that_is_given_up_resets_its_stream_alone(site):
     assert (await other.head()).status == 204
 
 
+@pytest.mark.parametrize("trailers", [(), (("x-sum", "1"),)])
 @pytest.mark.parametrize(("said", "sent"), [(5, b"hell"), (5, b"hello!")])
-async def test_a_body_of_another_length_than_its_head_says(site, said, sent):
+async def test_a_body_of_another_length_than_its_head_says(site, said, sent, trailers):
     asked = await site.ask(a_request())
     await site.seen_whole()
     await site.answer(200, length=said)
     await asked.head()
     await site.content(sent)
-    await site.finish()
+    await site.finish(*trailers)
     with pytest.raises(CutShort):
         await _for_ever(asked.read)
 
