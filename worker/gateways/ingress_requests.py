@@ -168,7 +168,8 @@ class _Visitor:
         sent = tokens.onward(_sent(request, arriving, found), verified)
         affinity = found.affinities.of(asked, self._source_ip, self.inbound.world.chance)
         self._last_led = self._always(request, route, http, found)
-        return _Way(self, sent, found, affinity, Upstreams(self.inbound, route, permits))
+        upstreams = Upstreams(self.inbound, route, permits, self._carries)
+        return _Way(self, sent, found, affinity, upstreams)
 
     def _always(
         self, request: RequestHead, route: IngressRoute, http: IngressHttp, found: IngressWay
@@ -203,7 +204,7 @@ class _Visitor:
             entry.decided(permit, led.view.generation)
             self._carried = _Carried(target, request, inbound.world.wall_clock())
         sent = request if not request.forwarded else _kept(request)
-        upstreams = Upstreams(inbound, led.route, led.by_service)
+        upstreams = Upstreams(inbound, led.route, led.by_service, self._carries)
         return _Way(self, sent, led.found, NO_AFFINITY, upstreams)
 
     def _tokens(self, found: IngressWay, arriving: Request) -> Verified:
@@ -253,6 +254,15 @@ class _Visitor:
             rule = Decision(allowed=True, rule=decision.rule)
             permit = Permit(self._source, target.service, rule)
         return _Known(view, target, decision, counted, permit)
+
+    def _carries(self, target: IngressTarget, permit: Permit) -> bool:
+        """Of several targets it is led to this one: whether that is permitted still."""
+        carried, known = self._carried, self._known
+        if carried is None or known is None:
+            return False
+        self.inbound.entry.permit = permit
+        self._carried = carried._replace(target=target)
+        return known.view is self.inbound.world.current.view or self._is_still_permitted()
 
     def _is_still_permitted(self) -> bool:
         """What is carried now, after the rules have changed; its tokens are as old as the request."""

@@ -11,7 +11,7 @@ Belongs here: from targets in order to a connection, and how its endpoint did. N
 what is sent.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import partial
 
 from cluster.authorize import Permit
@@ -46,14 +46,23 @@ _GRPC = frozenset({b"2", b"4", b"12", b"13", b"14", b"15"})
 
 
 class Upstreams:
-    """For one request; `permits` are those of targets that nobody else decides about."""
+    """For one request; `permits` are those of targets that nobody else decides about.
+
+    `carries` is told which of these it is led to, before anything is awaited, so that a withdrawal of that
+    permission finds it; it says whether the permission holds until now.
+    """
 
     def __init__(
-        self, inbound: Inbound, route: IngressRoute, permits: Mapping[ServiceName, Permit]
+        self,
+        inbound: Inbound,
+        route: IngressRoute,
+        permits: Mapping[ServiceName, Permit],
+        carries: Callable[[IngressTarget, Permit], bool],
     ) -> None:
         self._inbound = inbound
         self._route = route
         self._permits = permits
+        self._carries = carries
         self._tried: set[Endpoint] = set()
         self._last: tuple[IngressTarget, Endpoint] | None = None
         self._entered: tuple[IngressTarget, Endpoint] | None = None
@@ -96,7 +105,7 @@ class Upstreams:
         if endpoint is None:
             return None
         first = self._first = target, endpoint
-        if target.plaintext and target.service not in self._permits:
+        if not self._is_permitted(target):
             return None
         try:
             target.room.enter(target.limits, endpoint)
@@ -119,7 +128,7 @@ class Upstreams:
             return ready
         fault = answers.NO_HEALTHY_UPSTREAM
         for target, endpoint in self._choices(up, key):
-            if target.plaintext and target.service not in self._permits:
+            if not self._is_permitted(target):
                 raise Unserved(answers.DENIED)
             self._last = target, endpoint
             try:
@@ -129,6 +138,13 @@ class Upstreams:
             except Refused as error:
                 raise Unserved(FAILED[error.end]) from error
         raise Unserved(fault)
+
+    def _is_permitted(self, target: IngressTarget) -> bool:
+        """Whether the request may be led there; others decide about targets that are not in plain."""
+        if not target.plaintext:
+            return True
+        permit = self._permits.get(target.service)
+        return permit is not None and self._carries(target, permit)
 
     def _choices(self, up: Up, key: int | None) -> Iterator[tuple[IngressTarget, Endpoint]]:
         """An endpoint of each target that has one in place; if none has, of any."""

@@ -373,6 +373,28 @@ class TestPlaintext:
         assert await until_end(client.stream) == (b"", "reset")
         await front.node.ended("intention_revoked")
 
+    @pytest.mark.parametrize("withdrawn", ["legacy", "standby"])
+    async def test_of_several_targets_the_one_that_is_asked_counts(self, site, front, withdrawn):
+        """A request is not ended for its stand-in, nor spared for it."""
+        await site.start_plain("legacy")
+        await site.start_plain("standby")
+        failover = {"*": {"Service": "standby"}}
+        site.entries = [entry("service-resolver", "legacy", Failover=failover)]
+        rules = {name: allow("front", name) for name in ("legacy", "standby")}
+        await front.serve(site.service("legacy", API), rules=list(rules.values()))
+        client = await site.call()
+        head = f"POST / HTTP/1.1\r\nHost: {API}\r\nContent-Length: 5\r\n\r\nab"
+        await client.stream.send_all(head.encode())
+        await eventually(lambda: front.live() and front.live()[0].endpoint is not None)
+        rules[withdrawn] = deny("front", withdrawn)
+        await front.decide(*rules.values())
+        if withdrawn == "legacy":
+            assert await until_end(client.stream) == (b"", "reset")
+            await front.node.ended("intention_revoked")
+        else:
+            await client.stream.send_all(b"cde")
+            assert (await client.answer()).body == b"legacy"
+
 
 class TestTls:
     async def test_alpn_and_scheme(self, site, front):
