@@ -272,7 +272,9 @@ class Serving:
                 return response
             if response.status == 101:
                 raise BadResponse("an upgrade that nobody asked for")
+            await trio.lowlevel.checkpoint()  # there may be no end of them
             if response.status != 100:
+                await self._stream.room()
                 self._stream.head(heads.response_fields(response), is_interim=True)
 
     def _over(self, status: int) -> None:

@@ -126,6 +126,10 @@ class Stream:
         self._say(fields, is_last=is_last)
         self.has_answered = self.has_answered or not is_interim
 
+    async def room(self) -> None:
+        """Wait until there is not too much to be sent before; for heads of which there may be many."""
+        await self._link.room()
+
     async def send(self, content: bytes, *, is_last: bool = False) -> None:
         """A piece of the answer's body, as the caller takes it. Raises `Gone`, `Broken`."""
         left = memoryview(content)

@@ -27,6 +27,7 @@ from tests.worker.gateways.test_requests import ALLOW
 from tests.worker.gateways.test_requests import Site as TerminatingSite
 from tests.worker.gateways.test_retries import failing, serve
 from tests.worker.http2.corpus import CALM, START, a_bomb, rapid_resets
+from worker.http2.link import Link
 
 GRPC = ((b"content-type", b"application/grpc"), (b"te", b"trailers"))
 CANCEL, INTERNAL_ERROR, PROTOCOL_ERROR = 8, 2, 1
@@ -463,3 +464,26 @@ async def test_each_stream_of_a_caller_is_permitted_by_itself(egress):
     assert [message.start.method for message in server.seen] == [b"GET"]
     labels = {"gateway": "egress", "service": "billing", "code": "403"}
     assert egress.node.value("lockgate_http_requests_total", **labels) == 1
+
+
+async def test_interim_answers_are_sent_no_faster_than_the_caller_reads(egress, monkeypatch):
+    links, made, sent = [], Link.__init__, [0]
+    monkeypatch.setattr(Link, "__init__", lambda self, *a: (made(self, *a), links.append(self))[0])
+
+    async def hints(stream):
+        await stream.receive_some(65536)
+        hint = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 8000 + b"\r\n\r\n"
+        while sent[0] < 48 * 2**20:
+            await stream.send_all(hint * 100)
+            sent[0] += 100 * len(hint)
+
+    upstream = await start_upstream(egress.nursery, hints)
+    await egress.link(upstream.endpoint)
+    client = await egress.connect()
+    await client.begin()
+    before = -1
+    while before < sent[0] < 48 * 2**20:
+        before = sent[0]
+        await trio.sleep(0.3)
+    assert len(links[0]._out) < 2**20
+    assert sent[0] < 48 * 2**20
