@@ -11,7 +11,7 @@ CLIENTS := $(NPM)/node_modules/.installed
 NATIVE := setup.py $(shell find worker -name '*.pyx' -o -name '*.pxd')
 SANITIZER ?= address
 
-.PHONY: help run test native sanitize lint conformance bench bench-control changes soak format clean
+.PHONY: help run test native sanitize lint conformance bench bench-control changes large-bodies soak format clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'

@@ -11,9 +11,10 @@ Belongs here: reading one head. Never here: bodies (`chunks`, `bodies`), sockets
 from collections.abc import Mapping
 
 import msgspec
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpRequestParser
 
 import cluster.http
+from worker.http import llhttp
 from worker.http.faults import BadRequest
 from worker.http.fields import (
     CHUNKED,
@@ -77,38 +78,12 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class _Parsed:
-    """What llhttp found."""
-
-    __slots__ = ("fields", "target")
-
-    def __init__(self) -> None:
-        self.target = b""
-        self.fields: list[Field] = []
-
-    def on_url(self, part: bytes) -> None:
-        self.target += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
-
-
 def parse_request(head: bytes, max_fields: int) -> RequestHead:
     """The meaning of `head`, which ends in its first empty line. Raises `BadRequest`."""
     if REQUEST.fullmatch(head) is None:
-        raise BadRequest("the request head is not HTTP/1.1")
-    parsed = _Parsed()
-    parser = HttpRequestParser(parsed)
-    try:
-        parser.feed_data(head)
-    except HttpParserUpgrade:
-        pass
-    except HttpParserError as error:
-        raise BadRequest(f"the request head is not HTTP/1.1: {error}") from None
-    if len(parsed.fields) > max_fields:
-        raise BadRequest(f"{len(parsed.fields)} header fields, more than {max_fields}")
-    minor = 1 if parser.get_http_version() == "1.1" else 0
-    return meaning(parser.get_method(), parsed.target, minor, parsed.fields)
+        raise BadRequest(llhttp.not_http(BadRequest))
+    parser, found, minor = llhttp.read(head, HttpRequestParser, BadRequest, max_fields)
+    return meaning(parser.get_method(), found.text, minor, found.fields)
 
 
 def meaning(method: bytes, target: bytes, minor: int, fields: list[Field]) -> RequestHead:

@@ -9,8 +9,9 @@ Belongs here: reading one head, and where the body of an answer ends. Never here
 from enum import Enum, unique
 
 import msgspec
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpResponseParser
 
+from worker.http import llhttp
 from worker.http.faults import BadResponse
 from worker.http.fields import CHUNKED, HOP_BY_HOP, Field, Fields, options
 from worker.http.grammar import LENGTH, RESPONSE
@@ -53,44 +54,18 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
         return self.ends is not Ends.AT_ONCE
 
 
-class _Parsed:
-    """What llhttp found."""
-
-    __slots__ = ("fields", "reason")
-
-    def __init__(self) -> None:
-        self.reason = b""
-        self.fields: list[Field] = []
-
-    def on_status(self, part: bytes) -> None:
-        self.reason += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
-
-
 def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
     """The meaning of `head`, which answers `method` and ends in its empty line. Raises `BadResponse`."""
     if RESPONSE.fullmatch(head) is None:
-        raise BadResponse("the response head is not HTTP/1.1")
-    parsed = _Parsed()
-    parser = HttpResponseParser(parsed)
-    try:
-        parser.feed_data(head)
-    except HttpParserUpgrade:
-        pass
-    except HttpParserError as error:
-        raise BadResponse(f"the response head is not HTTP/1.1: {error}") from None
-    if len(parsed.fields) > max_fields:
-        raise BadResponse(f"{len(parsed.fields)} header fields, more than {max_fields}")
-    minor = 1 if parser.get_http_version() == "1.1" else 0
-    return _meaning(parser.get_status_code(), parsed, minor, method)
+        raise BadResponse(llhttp.not_http(BadResponse))
+    parser, found, minor = llhttp.read(head, HttpResponseParser, BadResponse, max_fields)
+    return _meaning(parser.get_status_code(), found, minor, method)
 
 
-def _meaning(status: int, parsed: _Parsed, minor: int, method: bytes) -> ResponseHead:
+def _meaning(status: int, found: llhttp.Found, minor: int, method: bytes) -> ResponseHead:
     kept: list[Field] = []
     special: dict[bytes, list[bytes]] = {}
-    for field in parsed.fields:
+    for field in found.fields:
         name = field[0].lower()
         if name in _SPECIAL:
             special.setdefault(name, []).append(field[1].strip(b" \t"))
@@ -104,7 +79,7 @@ def _meaning(status: int, parsed: _Parsed, minor: int, method: bytes) -> Respons
     alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
     return ResponseHead(
         status=status,
-        reason=parsed.reason,
+        reason=found.text,
         fields=tuple(kept),
         length=length,
         ends=ends,
