@@ -299,7 +299,7 @@ class Upstreams:
     def _key(self, target: IngressTarget, endpoint: Endpoint) -> Key:
         """The gateway's name, and the name asked for: two gateways, or services, share no connection."""
         if endpoint in target.plaintext:
-            return endpoint.address, endpoint.port, None
+            return endpoint.address, endpoint.port, target.service
         who = (self._inbound.entry.gateway, target.expected_uri, target.server_name)
         return endpoint.address, endpoint.port, who
 

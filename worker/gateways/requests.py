@@ -7,7 +7,7 @@ Belongs here: what a gateway knows that HTTP does not: intentions, endpoints, po
 Never here: HTTP itself (`worker.http`).
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -382,20 +382,22 @@ class _Way:
 
     def _kept(self, endpoint: Endpoint) -> tuple[Key, object]:
         origination = self._target.origination
-        return _key(endpoint, origination), origination.context() if origination else None
+        return _key(endpoint, self._target), origination.context() if origination else None
 
     def _pooled(self, endpoint: Endpoint) -> Upstream | None:
         origination = self._target.origination
         made_with = origination.context() if origination else None
-        return self._caller.inbound.world.pools.take(_key(endpoint, origination), made_with)
+        return self._caller.inbound.world.pools.take(_key(endpoint, self._target), made_with)
 
     async def _dial(self, first: Endpoint) -> Upstream:
         """`first`, then others; no request has been sent to any."""
         inbound, target = self._caller.inbound, self._target
         world, origination = inbound.world, target.origination
-        key = _key(first, origination)
+        key = _key(first, target)
         if not world.pools.may_dial(key):
             raise Unserved(answers.OVERFLOW)
+        # Of before: one that is replaced meanwhile makes a connection that is not used again.
+        made_with = origination.context() if origination else None
         try:
             leg, endpoint = await self._leg(first)
         except BaseException:
@@ -403,9 +405,8 @@ class _Way:
             raise
         if endpoint != first:
             world.pools.forget(key)
-            key = _key(endpoint, origination)
+            key = _key(endpoint, target)
             world.pools.count(key)
-        made_with = origination.context() if origination else None
         return Upstream(leg, endpoint, key, made_with)
 
     async def _leg(self, first: Endpoint) -> tuple[Leg, Endpoint]:
@@ -446,8 +447,9 @@ class _Way:
             self._leave()
 
 
-def _key(endpoint: Endpoint, origination: Hashable) -> Key:
-    return endpoint.address, endpoint.port, origination
+def _key(endpoint: Endpoint, target: TerminatingTarget) -> Key:
+    """By service, too: who waits for a connection may get one to another instance of the same service."""
+    return endpoint.address, endpoint.port, (target.service, target.origination)
 
 
 def request_id_of(bits: int) -> bytes:

@@ -8,11 +8,25 @@ import pytest
 import trio
 from h2.errors import ErrorCodes
 
+from cluster.messages import Ack
 from cluster.routes import HttpRoute
+from tests.fakes.http import Client
 from tests.fakes.http2 import Answer, Http2Server, goaway
 from tests.fakes.pki import Pki, server_context
-from tests.fakes.rig import PATIENCE_SECONDS, at, deny, eventually, files
+from tests.fakes.rig import (
+    PATIENCE_SECONDS,
+    Linked,
+    allow,
+    at,
+    deny,
+    eventually,
+    files,
+    snapshot,
+    sni,
+    tls_client,
+)
 from tests.worker.gateways.test_requests import HTTP, Site
+from tests.worker.gateways.test_terminating import closed_port
 
 GRPC = (("content-type", "application/grpc"),)
 
@@ -68,6 +82,37 @@ async def test_many_callers_share_one_connection(site):
     assert (len(server.seen), server.connections) == (5, 1)
     assert len(site.node.world.channels) == 1
     assert len(site.node.world.pools) == 1
+
+
+async def test_nobody_is_answered_by_another_service(site):
+    """Two services share an address that is dead, and each has another: whoever waits for the dial of one
+    service must not get what that dial came to for the other.
+    """
+    dead, services, wrong = at(closed_port()), ("billing", "orders"), []
+    await site.node.keys(*(site.pki.service(name) for name in services))
+    linked = []
+    for name in services:
+        server = Http2Server(lambda _, name=name: Answer(body=name.encode()), {})
+        await server.start(site.nursery)
+        linked.append(Linked(name, dead, server.endpoint, http=HTTP, protocol="http2"))
+    rules = [allow("web", name) for name in services]
+    shot = snapshot(site.pki.bundle, [site.node.listener(site.port)], *linked, rules=rules)
+    assert isinstance(await site.node.offer(shot), Ack)
+
+    async def ask(name, client):
+        answer = await client.ask()
+        if answer.body != name.encode():
+            wrong.append((name, answer.body))
+
+    web = site.trust(site.pki.service("web"))
+    clients = []
+    for name in services * 20:
+        site.streams.append(await tls_client(site.port, web, sni(name)))
+        clients.append((name, Client(site.streams[-1])))
+    async with trio.open_nursery() as nursery:
+        for name, client in clients:
+            nursery.start_soon(ask, name, client)
+    assert wrong == []
 
 
 @pytest.mark.parametrize("chunked", [False, True])
