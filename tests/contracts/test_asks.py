@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 
 from tests.fakes.asked import Http1Site, Http2Site, a_request
 from worker.http.asking import may_repeat
@@ -85,6 +86,20 @@ async def test_interim_heads_come_before_the_final_one(site):
     assert [head.status for head in found] == [100, 103, 200]
     assert found[1].fields == ((b"link", b"</a>"),)
     assert await asked.read() == b""
+
+
+@pytest.mark.parametrize("site", ["http1"], indirect=True)
+async def test_interim_heads_leave_others_their_turn(site):
+    """However many have come at once; in HTTP/2 it is the caller's side that waits after each."""
+    asked = await site.ask(a_request())
+    await site.seen_whole()
+    for _ in range(4):
+        await site.answer(103)
+    await site.answer(204, ends=True)
+    for _ in range(4):
+        with trio.testing.assert_checkpoints():
+            assert (await asked.head()).status == 103
+    assert (await asked.head()).status == 204
 
 
 async def test_an_answer_may_come_before_the_body_is_over(site):

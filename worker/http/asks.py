@@ -7,6 +7,8 @@ between two sides of HTTP/1.1, where heads and bodies go from wire to wire (`exc
 import contextlib
 from typing import Protocol
 
+import trio
+
 from worker.http.asking import Ask, Place
 from worker.http.backend import Way
 from worker.http.bodies import Body, Malformed, body_of
@@ -114,6 +116,8 @@ class Http1Ask:
                 upstream.unread, self._request.method, limits.head_bytes, limits.fields
             )
             if response is not None:
+                if response.is_interim:
+                    await trio.lowlevel.checkpoint()  # there may be any number of them
                 return self._begun(response)
             if not await self._more():
                 raise self._lost()

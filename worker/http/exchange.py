@@ -294,8 +294,10 @@ class Exchange:
                 return response
             elif not response.is_interim:
                 return response
-            elif response.status != 100 and request.minor:
-                await self._client.send(response_head(response, minor=1, keep_alive=True))
+            else:
+                if response.status != 100 and request.minor:
+                    await self._client.send(response_head(response, minor=1, keep_alive=True))
+                await trio.lowlevel.checkpoint()  # there may be any number of them
 
     async def _more(self, more: More) -> None:
         upstream = self._upstream
