@@ -22,10 +22,10 @@ from cluster.pick import candidates
 from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.dial import Address
-from worker.gateways import steps
+from worker.gateways import pooled, steps
 from worker.gateways.inbound import Inbound
 from worker.gateways.joining import join
-from worker.gateways.multiplexed import place
+from worker.gateways.multiplexed import Kept, place
 from worker.gateways.requests import FAILED, counting
 from worker.http import answers
 from worker.http.asking import Place
@@ -223,7 +223,7 @@ class Upstreams:
             found = await place(
                 self._inbound,
                 first,
-                lambda one: (self._key(target, one), self._made_with(target, one)),
+                self._kept(target),
                 partial(self._leg, target, first),
                 afresh=afresh,
                 count=counting(self._inbound, UP),
@@ -249,19 +249,11 @@ class Upstreams:
 
     async def _dial(self, target: IngressTarget, first: Endpoint) -> Upstream:
         """`first`, then others of the same target; no request has been sent to any."""
-        pools, key = self._inbound.world.pools, self._key(target, first)
-        if not pools.may_dial(key):
-            raise Refused(End.OVERLOAD, f"too many connections to {first}")
-        try:
-            leg, endpoint = await self._leg(target, first)
-        except BaseException:
-            pools.forget(key)
-            raise
-        if endpoint != first:
-            pools.forget(key)
-            key = self._key(target, endpoint)
-            pools.count(key)
-        return Upstream(leg, endpoint, key, self._made_with(target, endpoint))
+        connect = partial(self._leg, target, first)
+        return await pooled.dial(self._inbound, first, self._kept(target), connect)
+
+    def _kept(self, target: IngressTarget) -> Kept:
+        return lambda endpoint: (self._key(target, endpoint), self._made_with(target, endpoint))
 
     async def _leg(self, target: IngressTarget, first: Endpoint) -> tuple[Leg, Endpoint]:
         world, failed = self._inbound.world, partial(self._failed, target)

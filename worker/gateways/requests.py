@@ -25,9 +25,9 @@ from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.dial import Address
 from worker.dial.literal import is_address
-from worker.gateways import steps, tokens
+from worker.gateways import pooled, steps, tokens
 from worker.gateways.inbound import Inbound
-from worker.gateways.multiplexed import place
+from worker.gateways.multiplexed import Kept, place
 from worker.gateways.strands import converse
 from worker.http import answers, native
 from worker.http.answers import Answer
@@ -370,7 +370,7 @@ class _Way:
         found = await place(
             inbound,
             first,
-            self._kept,
+            self._kept(),
             partial(self._leg, first),
             afresh=afresh,
             count=self._caller.count_up,
@@ -380,9 +380,13 @@ class _Way:
         found.over = self._leave
         return found
 
-    def _kept(self, endpoint: Endpoint) -> tuple[Key, object]:
-        origination = self._target.origination
-        return _key(endpoint, self._target), origination.context() if origination else None
+    def _kept(self) -> Kept:
+        """With the TLS context of before a handshake: one that is replaced meanwhile makes a connection that
+        is not used again.
+        """
+        target, origination = self._target, self._target.origination
+        made_with = origination.context() if origination else None
+        return lambda endpoint: (_key(endpoint, target), made_with)
 
     def _pooled(self, endpoint: Endpoint) -> Upstream | None:
         origination = self._target.origination
@@ -391,23 +395,9 @@ class _Way:
 
     async def _dial(self, first: Endpoint) -> Upstream:
         """`first`, then others; no request has been sent to any."""
-        inbound, target = self._caller.inbound, self._target
-        world, origination = inbound.world, target.origination
-        key = _key(first, target)
-        if not world.pools.may_dial(key):
-            raise Unserved(answers.OVERFLOW)
-        # Of before: one that is replaced meanwhile makes a connection that is not used again.
-        made_with = origination.context() if origination else None
-        try:
-            leg, endpoint = await self._leg(first)
-        except BaseException:
-            world.pools.forget(key)
-            raise
-        if endpoint != first:
-            world.pools.forget(key)
-            key = _key(endpoint, target)
-            world.pools.count(key)
-        return Upstream(leg, endpoint, key, made_with)
+        return await pooled.dial(
+            self._caller.inbound, first, self._kept(), partial(self._leg, first)
+        )
 
     async def _leg(self, first: Endpoint) -> tuple[Leg, Endpoint]:
         inbound, target = self._caller.inbound, self._target
