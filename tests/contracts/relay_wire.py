@@ -4,7 +4,6 @@
 the engine's to a peer and a leg. The TLS kinds do their handshake here.
 """
 
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -223,7 +222,3 @@ async def receive_exactly(peer: Peer, count: int) -> bytes:
         assert part, f"ended after {len(data)} of {count} bytes"
         data += part
     return data
-
-
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))

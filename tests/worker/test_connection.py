@@ -1,5 +1,3 @@
-import contextlib
-import os
 import socket
 import struct
 
@@ -10,6 +8,7 @@ from cluster.errors import ClientFault, Refused, UpstreamFault
 from cluster.names import ServiceName
 from cluster.reasons import End
 from tests.fakes.rig import eventually, make_world
+from tests.harness.descriptors import open_descriptors
 from worker import connection
 from worker.net.leg import PlainLeg
 from worker.relay.engine import RelayLimits
@@ -61,11 +60,7 @@ class Frame:
 
 def open_sockets():
     """Of this process, by inode."""
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            found.add(os.readlink(f"/proc/self/fd/{name}"))
-    return {target for target in found if target.startswith("socket:")}
+    return {target for _, target in open_descriptors() if target.startswith("socket:")}
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import ctypes
 import errno
 import fcntl
-import os
 import select
 import socket
 
 import pytest
 
+from tests.harness.descriptors import open_descriptors
 from worker.net.sockets import (
     ListenError,
     address_text,
@@ -69,12 +69,12 @@ def test_ipv6_and_ipv4_can_have_the_same_port():
 def test_a_port_in_use_is_named(address, text):
     with listening_socket(address, 0, reuse_port=False) as first:
         port = first.getsockname()[1]
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         with pytest.raises(ListenError) as caught:
             listening_socket(address, port, reuse_port=False)
         assert str(caught.value) == f"cannot listen on {text}:{port}: Address already in use"
         assert caught.value.errno == errno.EADDRINUSE
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert not open_descriptors() - before
 
 
 def test_an_address_of_another_host_is_named():

@@ -156,7 +156,7 @@ async def test_a_dial_into_the_dark_ends_in_time(engine, launch):
         with socket.socket(fileno=flow.descriptor) as client:
             assert client.recv(100) == b"hello"
     flow.client.close()
-    assert descriptors() == before
+    assert not descriptors() - before
 
 
 async def test_killed_while_dialling_it_resets_the_client(engine, launch):
@@ -282,4 +282,4 @@ async def test_cancelled_it_gives_every_flow_back_and_it_can_start_again(launch,
             with pytest.raises(ConnectionResetError):
                 await end.receive()
             end.close()
-        assert descriptors() == before
+        assert not descriptors() - before

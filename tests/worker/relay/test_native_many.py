@@ -13,7 +13,14 @@ from trio.testing import wait_all_tasks_blocked
 from cluster.reasons import End
 from tests.contracts.relay_wire import receive_exactly
 from tests.fakes.rig import eventually
-from tests.worker.relay.launching import Launched, Upstream, attended, counted, echo
+from tests.worker.relay.launching import (
+    Launched,
+    Upstream,
+    attended,
+    counted,
+    descriptors,
+    echo,
+)
 
 native = pytest.importorskip("worker.relay.native")
 Loop = native.engine.Loop
@@ -93,7 +100,7 @@ def some_answered(flows, count):
 async def test_kills_cross_natural_ends_of_two_thousand(upstream):
     """In random order, while bytes move; every flow is told of once, and nothing stays behind."""
     chance = random.Random(11)
-    before = counted()
+    before, open_before = counted(), descriptors()
     async with attended(engine := native.NativeEngine()):
         flows = [Launched(engine, upstream.address) for _ in range(2000)]
         async with trio.open_nursery() as users:
@@ -113,6 +120,7 @@ async def test_kills_cross_natural_ends_of_two_thousand(upstream):
     assert ends[End.DRAINED] > 200
     del flow, flows, engine, users
     await eventually(lambda: counted() == before, lambda: (before, counted()))
+    assert not descriptors() - open_before
 
 
 async def test_a_flow_that_never_blocks_lets_fifty_others_go_first():
