@@ -55,10 +55,14 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Nack(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Not applied; the old snapshot stands."""
+    """Not applied; the old snapshot stands.
+
+    `unread`: what is in it has no part in that, nobody has looked at it; the receiver holds what it held.
+    """
 
     id: SnapshotId
     problems: tuple[Problem, ...]
+    unread: bool = False
 
 
 class Sign(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -239,10 +239,11 @@ class Distributor:
         match message:
             case Ack(id=id_):
                 self._step(Acked(node=link.node, id=id_))
-            case Nack(id=id_, problems=problems):
+            case Nack(id=id_, problems=problems, unread=unread):
                 self._metrics.snapshot_nacks.inc()
-                self._note_refusal(link.node, id_.generation, problems)
-                self._step(Nacked(node=link.node, id=id_, problems=problems))
+                if not unread:
+                    self._note_refusal(link.node, id_.generation, problems)
+                self._step(Nacked(node=link.node, id=id_, problems=problems, unread=unread))
             case NodeStatus():
                 self._step(StatusReceived(node=link.node, status=message))
             case Answer():

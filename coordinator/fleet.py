@@ -15,7 +15,7 @@ from cluster.errors import LockgateError
 from cluster.messages import Answer, Close, Drain, NodeStatus, Query
 from coordinator.distributor import Distributor, NotConnected
 from coordinator.publisher import Publisher
-from coordinator.rollout import Node, Rollout, behind, node_state, percentile
+from coordinator.rollout import Node, NodeState, Rollout, behind, node_state, percentile
 from coordinator.rollout.convergence import Pending
 
 #: A list longer than this helps nobody; narrow the question.
@@ -68,10 +68,12 @@ class Fleet:
 
     def _node(self, node: Node) -> dict[str, Any]:
         rejected, behind_since = node.rejected, node.behind_since
+        refused = rejected.problems if rejected else ()
+        state = node_state(self._distributor.rollout, node)
         status = node.status or NodeStatus(node=node.name, engine="")
         return {
             "name": node.name,
-            "state": node_state(self._distributor.rollout, node).value,
+            "state": state.value,
             "generation": node.have.generation if node.have else 0,
             "engine": status.engine,
             "pid": status.pid,
@@ -79,10 +81,10 @@ class Fleet:
             "behind_seconds": (
                 0.0 if behind_since is None else round(trio.current_time() - behind_since, 3)
             ),
-            "problems": [
-                str(problem)
-                for problem in (*(rejected.problems if rejected else ()), *status.problems)
-            ],
+            "refused_content": state is NodeState.NACKED and not (rejected and rejected.unread),
+            "problems": list(
+                dict.fromkeys(str(problem) for problem in (*refused, *status.problems))
+            ),
             "workers": [_worker(worker) for worker in status.workers],
         }
 

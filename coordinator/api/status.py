@@ -7,7 +7,6 @@ Belongs here: reports about coordinators and nodes. Never here: making them, or 
 from typing import Any
 
 from coordinator.acl.rights import operator_read
-from coordinator.rollout import NodeState
 from coordinator.store.versions import NotKept, entries_at, present_entries
 
 from .endpoint import Call, Read, at
@@ -31,9 +30,10 @@ def _status(call: Call) -> dict[str, Any]:
 def _way_back(call: Call, report: dict[str, Any]) -> dict[str, Any] | None:
     """The generation to which nodes that refuse the present one would follow; None if none helps.
 
-    It is the one they serve, if its entries are kept and are not those of the present.
+    It is the one they serve, if its entries are kept and are not those of the present. Who refuses the
+    present one for coming too fast, and not for what is in it, would refuse that one too.
     """
-    refusing = [node for node in report["nodes"] if node["state"] == NodeState.NACKED]
+    refusing = [node for node in report["nodes"] if node["refused_content"]]
     generation = min((node["generation"] for node in refusing), default=0)
     try:
         helps = generation and entries_at(call.state, generation) != present_entries(call.state)

@@ -40,11 +40,12 @@ class Acked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nacked:
-    """A node refused this snapshot and keeps the one it has."""
+    """A node refused this snapshot and keeps the one it has; `unread` as in `cluster.messages.Nack`."""
 
     node: str
     id: SnapshotId
     problems: tuple[Problem, ...] = ()
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

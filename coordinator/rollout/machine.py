@@ -96,7 +96,10 @@ def _acked(state: Rollout, event: Acked, now: float) -> Stepped:
 
 
 def _nacked(state: Rollout, event: Nacked, now: float) -> Stepped:
-    """Leave the node alone with this content for a while; next time it gets every section."""
+    """Leave the node alone with this content for a while; next time it gets every section.
+
+    Unless it did not look at what it got: then it holds what it held.
+    """
     node = _heard(state, event.node, now)
     in_flight = None if node.in_flight and node.in_flight.id == event.id else node.in_flight
     before = node.rejected
@@ -106,14 +109,19 @@ def _nacked(state: Rollout, event: Nacked, now: float) -> Stepped:
         limits.nack_backoff_seconds * 2.0 ** min(times - 1, 16), limits.nack_backoff_max_seconds
     )
     rejected = Rejection(
-        digest=event.id.digest, problems=event.problems, times=times, until=now + wait
+        digest=event.id.digest,
+        problems=event.problems,
+        times=times,
+        until=now + wait,
+        unread=event.unread,
     )
     told = Log(
         event="nacked",
         node=node.name,
         detail=f"{event.id}: {'; '.join(map(str, event.problems)) or 'no reason given'}",
     )
-    node = replace(node, in_flight=in_flight, rejected=rejected, held={})
+    held = node.held if event.unread else {}
+    node = replace(node, in_flight=in_flight, rejected=rejected, held=held)
     return _then((told,), _offer(_with(state, node), node.name, now))
 
 

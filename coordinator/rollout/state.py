@@ -45,12 +45,16 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """What a node refused last, why, how often, and until when it is left alone with it."""
+    """What a node refused last, why, how often, and until when it is left alone with it.
+
+    `unread`: not for what is in it.
+    """
 
     digest: str
     problems: tuple[Problem, ...]
     times: int
     until: float
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

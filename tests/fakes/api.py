@@ -22,6 +22,7 @@ NODE = {
     "state": "current",
     "generation": 7,
     "engine": "pure",
+    "refused_content": False,
     "workers": [WORKER],
 }
 

@@ -256,9 +256,9 @@ class CoordinatorLink:
             self.pace.settled()
             await self._say(Ack(id=offer.id))
         elif judgement is Judgement.STALE:
-            await self._say(Nack(id=offer.id, problems=(stale(offer.id, current_id),)))
+            await self._refuse_unread(offer, stale(offer.id, current_id))
         elif judgement is Judgement.APPLY and (problem := self._too_fast(offer)):
-            await self._say(Nack(id=offer.id, problems=(problem,)))
+            await self._refuse_unread(offer, problem)
         elif judgement is Judgement.APPLY:
             try:
                 held = await trio.to_thread.run_sync(verified, offer, self._base())
@@ -266,6 +266,9 @@ class CoordinatorLink:
             except SnapshotRejected as rejected:
                 _log.error("snapshot rejected", id=str(offer.id), reason=str(rejected))
                 await self._say(Nack(id=offer.id, problems=rejected.problems))
+
+    async def _refuse_unread(self, offer: Offer, problem: Problem) -> None:
+        await self._say(Nack(id=offer.id, problems=(problem,), unread=True))
 
     def _too_fast(self, offer: Offer) -> Problem | None:
         """Why an offer that differs from what is served is not even looked at, if so."""

@@ -184,7 +184,8 @@ async def test_what_is_no_generation_is_refused(api, base, body, status):
 
 
 async def test_nodes_that_refuse_are_told_the_way_back(fleet, wanted, put, get, base):
-    fleet.nodes = [NODE | {"state": "nacked", "generation": base, "problems": ["no"]}]
+    refusing = {"state": "nacked", "refused_content": True, "problems": ["no"]}
+    fleet.nodes = [NODE | refusing | {"generation": base}]
     assert (await get("/v1/lockgate/status"))["rollback"] is None  # the entries are the same
     await put("/v1/config", intentions("billing", web="deny"))
     back = (await get("/v1/lockgate/status"))["rollback"]
@@ -193,3 +194,10 @@ async def test_nodes_that_refuse_are_told_the_way_back(fleet, wanted, put, get, 
         "nodes": ["n1"],
         "command": f"lockgate rollback {base}",
     }
+
+
+async def test_nobody_is_sent_back_for_changes_that_came_too_fast(fleet, put, get, base):
+    """A node that refused them unread would refuse the older ones too."""
+    await put("/v1/config", intentions("billing", web="deny"))
+    fleet.nodes = [NODE | {"state": "nacked", "refused_content": False, "generation": base}]
+    assert (await get("/v1/lockgate/status"))["rollback"] is None

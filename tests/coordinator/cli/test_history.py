@@ -36,7 +36,13 @@ async def test_history_and_status_say_who_refused_what_and_the_way_back(
     good, bad = generations
     services.fleet.refused = {}
     services.fleet.nodes = [
-        NODE | {"state": "nacked", "generation": int(good), "problems": ["no leaf"]}
+        NODE
+        | {
+            "state": "nacked",
+            "refused_content": True,
+            "generation": int(good),
+            "problems": ["no leaf"],
+        }
     ]
     status = (await lockgate("status")).out
     assert f"lockgate rollback {good}" in status

@@ -56,6 +56,24 @@ async def test_status_of_an_empty_fleet(world_of):
         }
 
 
+async def test_a_node_that_is_offered_too_much_says_so_once_and_refuses_no_content(world_of):
+    """It says why in its Nack and with every heartbeat; the generation itself is not to blame."""
+    async with world_of() as world, world.node("n1") as node:
+        await node.hello()
+        world.publish(5)
+        offer = await node.hear()
+        why = Problem(message="401 came", path="max_changes_per_second")
+        await node.say(Nack(id=offer.id, problems=(why,), unread=True))
+        await node.say(NodeStatus(node="n1", engine="native", problems=(why,)))
+        await world.until(lambda: world.distributor.rollout.nodes["n1"].status)
+        fleet = _fleet(world)
+        (shown,) = fleet.status()["nodes"]
+        assert (shown["state"], shown["refused_content"]) == ("nacked", False)
+        assert shown["problems"] == [str(why)]
+        assert not fleet.refusals()
+        assert world.metric("lockgate_snapshot_nacks_total") == 1
+
+
 async def test_status_tells_of_nodes_workers_and_problems(world_of):
     async with world_of() as world, world.node("n2") as good, world.node("n1") as bad:
         await good.hello()
@@ -77,6 +95,7 @@ async def test_status_tells_of_nodes_workers_and_problems(world_of):
     first, second = status["nodes"]
     assert (first["name"], first["state"], first["generation"]) == ("n1", "nacked", 0)
     assert first["problems"] == ["x: no key"]
+    assert (first["refused_content"], second["refused_content"]) == (True, False)
     assert first["behind_seconds"] >= 0
     assert (second["name"], second["state"], second["generation"]) == ("n2", "current", 5)
     assert (second["engine"], second["pid"]) == ("native", 41)

@@ -5,7 +5,8 @@ A block is a command, `----`, and what came out, until an empty line. Lines that
     publish GEN DIGEST [ago=SECONDS] [policy=NAME]
                                         a snapshot was committed (ago seconds before) and published
     hello NODE [GEN:DIGEST]             a node (re)connected and has this
-    ack|nack NODE GEN:DIGEST [PROBLEM]
+    ack|nack|unread NODE GEN:DIGEST [PROBLEM]
+                                        unread: refused without a look at what is in it
     gone NODE
     status NODE [GEN:DIGEST] [draining]
     tick [SECONDS]                      so much time passes first
@@ -118,9 +119,10 @@ class Player:
                 return NodeHello(node=node, have=_id(have[0]) if have else None, held=held)
             case "ack", [node, identity]:
                 return Acked(node=node, id=_id(identity))
-            case "nack", [node, identity, *why]:
+            case "nack" | "unread", [node, identity, *why]:
                 problems = (Problem(message=" ".join(why)),) if why else ()
-                return Nacked(node=node, id=_id(identity), problems=problems)
+                unread = verb == "unread"
+                return Nacked(node=node, id=_id(identity), problems=problems, unread=unread)
             case "gone", [node]:
                 return NodeGone(node=node)
             case "status", [node, *more]:

@@ -112,6 +112,7 @@ async def test_snapshots_that_come_too_fast_are_refused_but_for_denials(site, po
             await trio.sleep(0.1)
         (nack, *_), before = coordinator.said(Nack), coordinator.said(Ack)
         (problem,) = nack.problems
+        assert nack.unread
         assert "11 different snapshots came within 10 s, and 1 a second are the limit" in str(
             problem
         )
@@ -149,6 +150,7 @@ async def test_broken_and_stale_offers_are_refused(site, port):
         await coordinator.wait_for(lambda: coordinator.said(Nack)[1:])
         stale, broken = coordinator.said(Nack)
         assert (stale.id, broken.id) == (old, newer)
+        assert (stale.unread, broken.unread) == (True, False)
         assert "not newer" in str(stale.problems[0])
         assert "digest" in str(broken.problems[0])
 
