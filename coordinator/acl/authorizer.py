@@ -81,6 +81,9 @@ class Authorizer:
 
     def allows(self, right: Right) -> bool:
         """The decision."""
+        return self._allows(right) or (right.otherwise is not None and self.allows(right.otherwise))
+
+    def _allows(self, right: Right) -> bool:
         names = self._resources.get(right.resource)
         if names is None:
             names = self._resources.get(_FALLS_BACK.get(right.resource, ""))

@@ -28,12 +28,16 @@ class Scope(StrEnum):
 
 
 class Right(msgspec.Struct, frozen=True, kw_only=True):
-    """One right; `name` is empty for resources that have no names. A long list makes one for each row."""
+    """One right; `name` is empty for resources that have no names. A long list makes one for each row.
+
+    Who has the right that `otherwise` names needs this one not.
+    """
 
     resource: str
     access: Access
     name: str = ""
     scope: Scope = Scope.ONE
+    otherwise: "Right | None" = None
 
     def __str__(self) -> str:
         """As in Consul's refusals: `'service:write' on "web"`."""
@@ -118,3 +122,5 @@ peering_read = Right(resource="peering", access=Access.READ)
 peering_write = Right(resource="peering", access=Access.WRITE)
 acl_read = Right(resource="acl", access=Access.READ)
 acl_write = Right(resource="acl", access=Access.WRITE)
+#: Who may be some service must verify the tokens that its callers show.
+provider_read = Right(resource="mesh", access=Access.READ, otherwise=service_write_any())

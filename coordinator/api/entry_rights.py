@@ -14,6 +14,7 @@ from coordinator.acl.rights import (
     intention_write,
     mesh_read,
     mesh_write,
+    provider_read,
     service_read,
     service_write,
 )
@@ -32,6 +33,8 @@ def entry_read(kind: str, name: str) -> Rights:
         return ()
     if kind in (*_OF_A_SERVICE, *_GATEWAYS):
         return service_read(name)
+    if kind == "jwt-provider":
+        return provider_read
     return intention_read(name) if kind == "service-intentions" else mesh_read
 
 

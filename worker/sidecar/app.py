@@ -49,6 +49,7 @@ from worker.sidecar.known import (
     own_id,
     providers_of,
     rules_of,
+    unknown_providers,
 )
 from worker.sidecar.registration import deregister, register
 from worker.sweeper import sweep
@@ -287,6 +288,12 @@ class Sidecar:
         """
         context = self._client.get(known.leaf, known.bundle)
         view = inbound_view(self.config, known, self.metrics, self._contexts, self._tokens)
+        if (unknown := unknown_providers(known)) - unknown_providers(self.known):
+            log.warning(
+                "intentions ask for tokens of a jwt-provider that is not there, or that our token "
+                "may not read: they deny",
+                providers=sorted(unknown),
+            )
         self.known, self._client_context = known, context
         self.world.current.swap(view)
         lapse(self.world)

@@ -197,8 +197,16 @@ def closed_rules(known: Known) -> tuple[Intention, ...] | None:
     """
     if known.rules is None or known.providers is None:
         return None
-    names = frozenset(provider.name for provider in known.providers)
-    return tuple(rule if _asked_of(rule) <= names else _denial(rule) for rule in known.rules)
+    unknown = unknown_providers(known)
+    return tuple(_denial(rule) if _asked_of(rule) & unknown else rule for rule in known.rules)
+
+
+def unknown_providers(known: Known) -> frozenset[str]:
+    """The providers that intentions name and that we were not told of; none until both are known."""
+    if known.rules is None or known.providers is None:
+        return frozenset()
+    asked = frozenset(name for rule in known.rules for name in _asked_of(rule))
+    return asked - {provider.name for provider in known.providers}
 
 
 def _asked_of(rule: Intention) -> frozenset[str]:

@@ -4,6 +4,7 @@ import base64
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog
 import trio
 
 from tests.fakes.http import Client, Server, says
@@ -90,8 +91,22 @@ async def test_permissions_are_asked_for_each_request(consul, nursery, calling):
     assert [message.target for message in server.seen] == ["/public/a"]
 
 
+WITH_TOKEN = {"Permissions": [{"Action": "allow"}], "JWT": {"Providers": [{"Name": "okta"}]}}
+
+
+async def test_the_log_names_the_provider_for_whose_absence_tokens_deny(consul, nursery):
+    with structlog.testing.capture_logs() as logs:
+        async with web(consul, nursery, ("api", WITH_TOKEN)) as (_, made, _):
+            consul.providers(PROVIDER)
+            await eventually(lambda: made.known.providers)
+            consul.providers()
+            await eventually(lambda: not made.known.providers)
+    told = [line["providers"] for line in logs if "jwt-provider" in line["event"]]
+    assert told == [["okta"], ["okta"]]
+
+
 async def test_tokens_are_verified_by_the_providers_of_the_moment(consul, nursery, calling):
-    wanted = {"Permissions": [{"Action": "allow"}], "JWT": {"Providers": [{"Name": "okta"}]}}
+    wanted = WITH_TOKEN
     async with web(consul, nursery, ("api", wanted)) as (server, made, port):
         client = await calling(port)
         assert (await client.ask(Authorization=token(SECRET))).status == 403

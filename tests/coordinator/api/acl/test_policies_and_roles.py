@@ -148,3 +148,21 @@ async def test_off_means_off(services):
             answer = await client.request(verb, f"/v1/acl/{path}")
             assert (answer.status_code, answer.text) == (401, "ACL support disabled")
         assert (await client.get("/v1/lockgate/nodes")).status_code == 200
+
+
+async def test_a_sidecar_reads_the_keys_of_the_tokens_that_it_verifies(bearing, manager):
+    """As in Consul since 1.16.1: a service identity has no right to the mesh, and needs none for this."""
+    keys = {"Local": {"Filename": "/etc/okta.jwks.json"}}
+    okta = {"Kind": "jwt-provider", "Name": "okta", "Issuer": "o", "JSONWebKeySet": keys}
+    await manager("PUT", "/v1/config", okta)
+    identity = {"ServiceIdentities": [{"ServiceName": "web"}]}
+    sidecar = bearing((await manager("PUT", "/v1/acl/token", identity))["SecretID"])
+    (found,) = await sidecar("GET", "/v1/config/jwt-provider")
+    assert (await sidecar("GET", "/v1/config/jwt-provider/okta"))["Issuer"] == found["Issuer"]
+    assert "mesh:write" in await sidecar("PUT", "/v1/config", okta, status=403)
+    assert await sidecar("GET", "/v1/config/exported-services") == []
+
+
+async def test_who_is_no_service_reads_no_keys_without_the_right_to_the_mesh(with_rules):
+    seeing = await with_rules('service_prefix "" { policy = "read" }')
+    assert "mesh:read" in await seeing("GET", "/v1/config/jwt-provider/okta", status=403)
