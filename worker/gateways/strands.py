@@ -42,7 +42,8 @@ async def converse(wire: Wire, judge: Judge, make: MakeJudge, limits: HttpLimits
             return await Conversation(wire, judge, timers, limits, world.express).run()
         except SpeaksHttp2:
             pass
-    return await Http2Conversation(wire, Strands(judge, make), timers, limits).run()
+    strands = Strands(judge, make)
+    return await Http2Conversation(wire, strands, timers, limits, world.express).run()
 
 
 def _agreed_on_http2(wire: Wire) -> bool:

@@ -90,9 +90,17 @@ class Http1Ask:
         self._body: Body | None = None
 
     async def open(self, head: Outgoing) -> None:
-        """Send the head."""
-        await self._put(head.http1())
-        self._is_sent = not self._request.has_body
+        """Send the head; or what is left of a whole request that was sent without a task."""
+        upstream = self._upstream
+        left, upstream.left = upstream.left, None
+        if left is None:
+            await self._put(head.http1())
+            self._is_sent = not self._request.has_body
+            return
+        has_sent, self._is_sent = upstream.has_sent, True
+        if left:
+            await self._put(left)
+            upstream.has_sent |= has_sent
 
     async def send(self, content: bytes) -> None:
         if not self._is_chunked:

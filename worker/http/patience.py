@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import Enum, unique
 from heapq import heappop, heappush
 from itertools import count
+from typing import Protocol
 
 import trio
 
@@ -27,6 +28,12 @@ class Phase(Enum):
     SWITCHED = "nothing: it is no HTTP any more"
 
 
+class Scope(Protocol):
+    """What is ended when it has taken too long: a task's, or what needs none."""
+
+    def cancel(self) -> None: ...
+
+
 class Patience:
     """One connection's deadline. `scope` is cancelled when it has passed."""
 
@@ -35,7 +42,7 @@ class Patience:
     def __init__(self, timers: "Timers") -> None:
         self.phase = Phase.IDLE
         self.deadline = float("inf")
-        self.scope = trio.CancelScope()
+        self.scope: Scope = trio.CancelScope()
         self._looked_at = float("inf")
         self._timers = timers
 

@@ -29,6 +29,7 @@ from h2.events import (
 from cluster.errors import ClientFault
 from cluster.reasons import End
 from worker.http.backend import Backend
+from worker.http.express import Express
 from worker.http.fields import Field
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
 from worker.http.patience import Patience, Phase, Timers
@@ -38,6 +39,7 @@ from worker.http2.frames import Frame, Frames, Kind
 from worker.http2.link import MAX_STREAMS, Link
 from worker.http2.serving import Serving
 from worker.http2.stream import Stream
+from worker.http2.turn import Turn
 
 log = structlog.get_logger()
 
@@ -83,8 +85,11 @@ class Http2Conversation:
         streams: Streams,
         timers: Timers,
         limits: HttpLimits = DEFAULT_LIMITS,
+        express: Express | None = None,
     ) -> None:
+        """With `express` common requests are no task's."""
         self._client = client
+        self._express = express
         self._to = streams
         self._timers = timers
         self._limits = limits
@@ -107,8 +112,10 @@ class Http2Conversation:
             nursery.start_soon(self._send)
             try:
                 async with trio.open_nursery() as self._serving:
-                    end = await self._until_over()
-                    self._stop_serving()
+                    try:
+                        end = await self._until_over()
+                    finally:
+                        self._stop_serving()
             finally:
                 for one in (self._patience, *self._rested):
                     one.stop()
@@ -134,8 +141,10 @@ class Http2Conversation:
         self._patience.scope.cancel()
 
     def _stop_serving(self) -> None:
-        for stream in self._open.values():
+        for stream in tuple(self._open.values()):
             stream.is_over = True
+            if isinstance(stream.scope, Turn):
+                stream.scope.abandon()
         self._serving.cancel_scope.cancel()
 
     # Reading.
@@ -270,21 +279,41 @@ class Http2Conversation:
             del self._open[stream.number]
             stream.leave()
         else:
-            self._serving.start_soon(self._serve, stream)
-
-    async def _serve(self, stream: Stream) -> None:
-        backend, over = self._to.begin(stream.cut)
-        patience = self._rested.pop() if self._rested else Patience(self._timers)
-        try:
+            backend, end = self._to.begin(stream.cut)
+            patience = self._rested.pop() if self._rested else Patience(self._timers)
             clock, limits = self._timers.clock, self._limits
-            await Serving(stream, backend, patience, clock, limits).run()
+            Turn(stream, backend, patience, end, self, self._express, clock, limits).begin()
+
+    def go_on(self, turn: Turn) -> None:
+        """See `worker.http2.turn.Home`."""
+        self._serving.start_soon(self._serve, turn)
+
+    async def _serve(self, turn: Turn) -> None:
+        try:
+            await Serving(turn, self._timers.clock, self._limits).run()
         except Broken as broken:
-            self._broken = broken
-            self._patience.scope.cancel()
+            self._break(broken)
         finally:
-            over()
-            self._rested.append(patience)
-            del self._open[stream.number]
+            self.over(turn)
+
+    def fail(self, turn: Turn, error: Exception) -> None:
+        turn.stream.leave()
+        self.over(turn)
+        if isinstance(error, Broken):
+            self._break(error)
+        else:
+            self._serving.start_soon(_raise, error)
+
+    def _break(self, broken: Broken) -> None:
+        self._broken = broken
+        self._patience.scope.cancel()
+
+    def over(self, turn: Turn) -> None:
+        stream = turn.stream
+        turn.end()
+        turn.patience.rest()
+        self._rested.append(turn.patience)
+        del self._open[stream.number]
         if stream.is_answered:
             self._link.calm.answered()
         if not self._open:
@@ -314,3 +343,7 @@ class Http2Conversation:
     def _end_if_over(self) -> None:
         if self._is_over():
             self._patience.scope.cancel()
+
+
+async def _raise(error: Exception) -> None:
+    raise error

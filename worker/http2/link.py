@@ -94,6 +94,12 @@ class Link:
         self._h2.send_headers(stream, fields, end_stream=is_last)
         self._flush()
 
+    def has_room(self, stream: int, size: int) -> bool:
+        """Whether a body of that size can be said now, all of it."""
+        if len(self._out) > _BACKLOG_BYTES:
+            return False
+        return not size or self._h2.local_flow_control_window(stream) >= size
+
     def piece(self, stream: int, data: memoryview, *, is_last: bool) -> int:
         """As much of a body as there is a window for now; how much that was. Raises `Broken`."""
         size = len(data)

@@ -17,22 +17,21 @@ from worker.http import answers
 from worker.http.answers import Answer
 from worker.http.asking import Ask, may_repeat
 from worker.http.asks import ask
-from worker.http.backend import Backend, Unserved, Way
+from worker.http.backend import Unserved, Way
 from worker.http.exchange import CutShort, UpstreamLost
 from worker.http.faults import BadRequest, BadResponse
 from worker.http.fields import CHUNKED
 from worker.http.limits import HttpLimits
-from worker.http.patience import Patience, Phase
+from worker.http.patience import Phase
 from worker.http.repeats import HELD_BODY_BYTES, PassedOver, answered, failed
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
 from worker.http2 import grpc, heads
 from worker.http2.faults import Malformed
-from worker.http2.stream import Gone, Stream
+from worker.http2.stream import GONE, Gone
+from worker.http2.turn import Turn
 
 _CONTINUE = [(b":status", b"100")]
-#: Counted for a request whose answer nobody waited for; nginx has it from nobody, and everybody from nginx.
-_GONE = 499
 #: How long a caller may take to read that its time was up.
 _LAST_SECONDS = 30.0
 
@@ -45,22 +44,18 @@ class _Fault:
 
 
 class Serving:
-    """One request. `run` returns when the stream is over."""
+    """One request, from where its turn has left it. `run` returns when the stream is over."""
 
-    def __init__(
-        self,
-        stream: Stream,
-        backend: Backend,
-        patience: Patience,
-        clock: Callable[[], float],
-        limits: HttpLimits,
-    ) -> None:
-        """`patience` is its own while it runs."""
+    def __init__(self, turn: Turn, clock: Callable[[], float], limits: HttpLimits) -> None:
+        stream = turn.stream
         self._stream = stream
-        self._backend = backend
+        self._backend = turn.backend
         self._limits = limits
-        self._patience = patience
-        self._started = clock()
+        self._patience = turn.patience
+        self._started = turn.started
+        self._begun = turn.begun
+        self._is_sent = turn.is_sent
+        self._is_broken_off = turn.is_broken_off
         self._clock = clock
         self._is_counted = self._is_continued = False
         self._held: bytes | None = None  # a body that can be sent once more
@@ -70,34 +65,34 @@ class Serving:
     async def run(self) -> None:
         """To the end of the stream, whoever it is ended by. Raises `Broken`."""
         stream = self._stream
-        self._patience.scope = stream.scope
+        scope = stream.scope = self._patience.scope = trio.CancelScope()
+        if stream.is_cut:
+            scope.cancel()
         try:
-            with stream.scope:
+            with scope:
                 await self._serve()
-            if stream.scope.cancelled_caught and not stream.is_cut:
-                stream.scope = trio.CancelScope(deadline=trio.current_time() + _LAST_SECONDS)
-                with stream.scope:
+            if scope.cancelled_caught and not stream.is_cut:
+                scope = stream.scope = trio.CancelScope(
+                    deadline=trio.current_time() + _LAST_SECONDS
+                )
+                with scope:
                     await self._too_late()
         except Gone:
             pass
         finally:
             self._patience.rest()
-            self._over(_GONE)
-            if stream.scope.cancelled_caught:
+            self._over(GONE)
+            if scope.cancelled_caught:
                 stream.reset(ErrorCodes.CANCEL)
             stream.leave()
 
     async def _serve(self) -> None:
-        stream, limits = self._stream, self._limits
+        stream = self._stream
         try:
-            request = heads.request_of(
-                stream.asked,
-                has_body=stream.has_body,
-                max_bytes=limits.head_bytes,
-                max_fields=limits.fields,
-            )
-            judged = self._backend.judge(request)
-            if isinstance(judged, Answer):
+            request, judged = self._judged()
+            if self._is_broken_off:
+                await self._end_at_once(judged)
+            elif isinstance(judged, Answer):
                 await self._say(judged)
             else:
                 await self._forward(judged, request)
@@ -107,13 +102,33 @@ class Serving:
             self._over(400)
             stream.refuse()
 
+    def _judged(self) -> tuple[RequestHead, Way | Answer]:
+        """What is asked for, and what was said about it. Raises `BadRequest`, `Malformed`."""
+        if self._begun is not None:
+            return self._begun.request, self._begun.judged
+        stream, limits = self._stream, self._limits
+        request = heads.request_of(
+            stream.asked,
+            has_body=stream.has_body,
+            max_bytes=limits.head_bytes,
+            max_fields=limits.fields,
+        )
+        return request, self._backend.judge(request)
+
+    async def _end_at_once(self, judged: Way | Answer) -> None:
+        """It was ended while it had no task."""
+        self._way = None if isinstance(judged, Answer) else judged
+        self._patience.scope.cancel()
+        await trio.lowlevel.checkpoint()
+
     async def _forward(self, way: Way, request: RequestHead) -> None:
         self._way = way
         try:
             if way.may_repeat:
                 await self._repeatedly(way, request)
             else:
-                await self._attempt(way, request, way.timeout_seconds)
+                waited = self._clock() - self._started if self._is_sent else 0.0
+                await self._attempt(way, request, way.timeout_seconds - waited)
         except Unserved as unserved:
             await self._say(unserved.answer)
         except UpstreamLost:
@@ -194,8 +209,10 @@ class Serving:
     async def _pass(self, way: Way, request: RequestHead, asked: Ask, seconds: float) -> None:
         is_over = False
         try:
+            if self._is_sent:
+                await trio.lowlevel.checkpoint_if_cancelled()
             self._continue(request)
-            if request.has_body:
+            if request.has_body and not self._is_sent:
                 await self._both_ways(way, asked, seconds)
             else:
                 self._patience.wait(Phase.ANSWER, seconds)

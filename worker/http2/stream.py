@@ -12,7 +12,21 @@ import trio
 from h2.errors import ErrorCodes
 
 from worker.http.fields import Field, Fields
+from worker.http.patience import Scope
 from worker.http2.link import Link
+
+#: Counted for a request whose answer nobody waited for; nginx has it from nobody, and everybody from nginx.
+GONE = 499
+
+
+class _Nobody:
+    """Serves a stream that nobody serves yet."""
+
+    def cancel(self) -> None:
+        """Whoever is to serve it looks at `is_cut`."""
+
+
+_NOBODY = _Nobody()
 
 
 class Gone(Exception):
@@ -59,7 +73,7 @@ class Stream:
         #: Whether somebody ended it before its time.
         self.is_cut = False
         #: Whoever serves it; cancelled when the stream is over, or its time.
-        self.scope = trio.CancelScope()
+        self.scope: Scope = _NOBODY
         self._link = link
         self._pieces: list[bytes] = []
         self._unread = 0  # octets of these, padding and all
@@ -116,10 +130,30 @@ class Stream:
         self._lent, self._unread = self._lent + self._unread, 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def whole(self) -> bytes:
+        """The same where all of the body is here."""
+        content = b"".join(self._pieces)
+        self._pieces.clear()
+        self._lent, self._unread = self._lent + self._unread, 0
+        return content
+
     def took(self) -> None:
         """All that `piece` gave is used: as much may come again."""
         size, self._lent = self._lent, 0
         self._link.took(self.number, size)
+
+    def has_room(self, size: int) -> bool:
+        """Whether an answer with a body of that size can be said at once."""
+        return self._link.has_room(self.number, size)
+
+    def answer(self, fields: list[Field], content: bytes, *, has_body: bool) -> None:
+        """All of an answer, where there is room for it. Raises `Gone`, `Broken`."""
+        self.head(fields, is_last=not has_body)
+        left = memoryview(content)
+        while has_body and not self.is_answered:
+            taken = self._link.piece(self.number, left, is_last=True)
+            left = left[taken:]
+            self.is_answered = not left
 
     def head(self, fields: list[Field], *, is_last: bool = False, is_interim: bool = False) -> None:
         """The head of an answer. Raises `Gone`."""
