@@ -45,6 +45,7 @@ setup(
         native("worker/relay/native", "_loop"),
         native("worker/relay/native", "_gates"),
         native("worker/arrival", "_quick"),
+        native("worker/http", "_carry"),
         native("worker/http", "_channel"),
         native("worker/http", "_heads"),
         native("worker/http", "_steps"),

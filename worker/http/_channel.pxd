@@ -1,9 +1,11 @@
 """What other modules outside Python use of a channel."""
 
-from worker.relay.native._side cimport Side
+from worker.relay.native._side cimport Side, Tls
 
 cdef enum:
-    AT_MOST = 65536  # that one read gives
+    AT_MOST = 64512  # that one read gives; see `worker.net.leg.READ_BYTES`
+
+cdef Tls tls  # OpenSSL's functions, once they were learnt
 
 
 cdef class Channel:

@@ -11,7 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uintptr_t
 
 from worker.relay.native._side cimport (
-    BLOCKED, ENDED, LOST, Side, SslCall, SslClear, SslIo, SslJudge, Tls, side_open, side_read,
+    BLOCKED, ENDED, LOST, Side, SslCall, SslClear, SslIo, SslJudge, side_open, side_read,
     side_write,
 )
 
@@ -20,7 +20,6 @@ NEEDED = ("SSL_read", "SSL_write", "SSL_shutdown", "SSL_get_error", "ERR_clear_e
 
 # One for all: what was read is copied out of it before anybody else reads.
 cdef char scratch[AT_MOST]
-cdef Tls tls
 
 
 def learn(dict functions not None):

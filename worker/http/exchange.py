@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import trio
 
-from worker.http.bodies import Body, Malformed, body_of
+from worker.http.bodies import Body, Malformed, SizedBody, body_of
+from worker.http.carrying import can_carry, carry
 from worker.http.faults import BadRequest, BadResponse
 from worker.http.fields import CHUNKED, Fields, lines
 from worker.http.heads import is_chunked, response_head, switching
@@ -23,7 +24,6 @@ from worker.http.pool import Upstream
 from worker.http.reading import next_response
 from worker.http.requests import RequestHead
 from worker.http.responses import Ends, ResponseHead
-from worker.http.splicing import splice, worth_splicing
 from worker.http.wire import Wire
 
 #: Bodies on fast paths never wait: so many pieces before other tasks have their turn.
@@ -264,17 +264,11 @@ class Exchange:
             pieces += 1
             if pieces % _PIECES_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-            if not await self._splice(source, body, sink) and not await source.more():
+            if isinstance(body, SizedBody) and can_carry(source, sink):
+                await carry(source, body, sink, self._moved)
+                return
+            if not await source.more():
                 body.end()
-
-    async def _splice(self, source: Wire, body: Body, sink: Wire) -> bool:
-        """Pass on a part of a large body, uncopied; False if it has to be read."""
-        large = worth_splicing(source, body, sink)
-        if large is None or not await splice(source, large, sink, self._moved):
-            return False
-        if not large.is_over:
-            await trio.lowlevel.checkpoint()
-        return True
 
     def _moved(self) -> None:
         self._patience.wait(self._patience.phase, self._limits.stall_seconds)

@@ -4,6 +4,7 @@ Belongs here: having it or not. Never here: choosing between forms.
 """
 
 try:
+    from worker.http import _carry as carrying
     from worker.http import _channel as channel
     from worker.http import _heads as heads
 except ImportError:
@@ -11,4 +12,4 @@ except ImportError:
 else:
     is_built = True
 
-__all__ = ["channel", "heads", "is_built"]
+__all__ = ["carrying", "channel", "heads", "is_built"]

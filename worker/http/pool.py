@@ -9,15 +9,11 @@ Belongs here: who is idle, since when, and how many there are. Never here: diall
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from cluster.routes import Endpoint
-from worker.http import native
 from worker.http.wire import Wire
 from worker.net.leg import Leg
-
-if TYPE_CHECKING:
-    from worker.http._channel import Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +41,6 @@ class Upstream(Wire):
     """A connection to an endpoint."""
 
     __slots__ = (
-        "_channel",
         "endpoint",
         "idle_since",
         "is_used",
@@ -67,14 +62,6 @@ class Upstream(Wire):
         self.left: bytes | None = None
         #: Who has registered it for calls (`express`); a task that takes it has it let go of.
         self.watcher: Watcher | None = None
-        self._channel: Channel | None = None
-
-    @property
-    def channel(self) -> "Channel":
-        """The same connection for calls that need no task, where their native form was built."""
-        if self._channel is None:
-            self._channel = native.channel.Channel(self.leg)
-        return self._channel
 
     def is_quiet(self) -> bool:
         if self._channel is None:

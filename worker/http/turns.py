@@ -11,7 +11,6 @@ answered with (`conversation`). Only where the native modules were built is this
 
 import trio
 
-from worker.http import native
 from worker.http._steps import Steps
 from worker.http.backend import Backend
 from worker.http.begun import Begun
@@ -34,8 +33,7 @@ class Turns(Steps):
         patience: Patience,
         limits: HttpLimits,
     ) -> None:
-        channel = native.channel.Channel(client.leg)
-        super().__init__(express, client, channel, backend, patience, limits)
+        super().__init__(express, client, client.channel, backend, patience, limits)
         self._idle_seconds = limits.idle_seconds
         self._task: trio.lowlevel.Task | None = None
         self._handed_over: Begun | None = None

@@ -5,16 +5,21 @@ Belongs here: reading, sending and hanging up, for plain and TLS legs alike. Nev
 
 import contextlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 
-from worker.net.leg import Leg, PlainLeg, WouldBlockRead, WouldBlockWrite, cut_short
+from worker.http import native
+from worker.net.leg import READ_BYTES, Leg, PlainLeg, WouldBlockRead, WouldBlockWrite, cut_short
 from worker.net.refuse import refuse
 from worker.relay.side import Side
 
+if TYPE_CHECKING:
+    from worker.http._channel import Channel
+
 #: As much as is read at once. One for all connections of the process: what was read is copied out of it
 #: before any other task runs.
-_SCRATCH = memoryview(bytearray(64 * 1024))
+_SCRATCH = memoryview(bytearray(READ_BYTES))
 #: The most that one read of a TLS leg gives: then there is more to come at once.
 _RECORD_BYTES = 16 * 1024
 
@@ -30,7 +35,7 @@ class Wire:
     sent, as they are.
     """
 
-    __slots__ = ("_side", "has_sent", "leg", "moved", "unread")
+    __slots__ = ("_channel", "_side", "has_sent", "leg", "moved", "unread")
 
     def __init__(self, leg: Leg, moved: Callable[[int], None] = _not_counted) -> None:
         self.leg = leg
@@ -39,6 +44,14 @@ class Wire:
         self.has_sent = False
         self.unread = b""
         self._side = Side(leg)
+        self._channel: Channel | None = None
+
+    @property
+    def channel(self) -> "Channel":
+        """The same connection without the calls of Python, where their native form was built."""
+        if self._channel is None:
+            self._channel = native.channel.Channel(self.leg)
+        return self._channel
 
     async def more(self) -> bool:
         """Read on; False when the peer has ended in order. Another task may send meanwhile."""
