@@ -15,6 +15,7 @@ import httpx
 import trio
 
 from cluster.errors import ConfigError
+from cluster.process.logs import configure
 from coordinator.dev.places import (
     DRAIN_GRACE_SECONDS,
     FreePorts,
@@ -45,6 +46,7 @@ async def dev(
 
     Raises `ConfigError` for the files, `CouldNotBoot`, `Refused` and OSError.
     """
+    configure("info", "console", process="dev")
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         loaded = load_files(files)
         if loaded.problems:

@@ -11,7 +11,7 @@ import pytest
 from tests.harness.cluster import lockgate
 from tests.harness.echo import echo
 from tests.harness.entries import allow, external
-from tests.harness.programs import listens, processes_of
+from tests.harness.programs import listens, processes_of, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +50,16 @@ def test_one_object_then_nothing_left_behind(tmp_path):
         assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
         _, port = cluster.address("egress")
         assert not listens(port)
+
+
+def test_what_it_logs_is_no_part_of_its_answer(tmp_path):
+    """Whoever reads the object from standard output may read on: nothing else comes."""
+    with lockgate(tmp_path, {}) as cluster:
+        os.kill(cluster.ready["pids"]["coordinator"], signal.SIGKILL)
+        wait_until("its log tells", lambda: "started again" in cluster.log.read_text(), 20)
+        cluster.process.send_signal(signal.SIGINT)
+        assert cluster.process.wait(20) == 0
+        assert cluster.process.stdout.read() == ""
 
 
 def test_convergence_is_shown_and_fast(tmp_path):
