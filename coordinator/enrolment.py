@@ -5,7 +5,8 @@ Belongs here: which keys the bus lets in, and what becomes of a token. Never her
 A token is the secret half of a CURVE key pair, of which the coordinator keeps the public half alone: that is
 as good as a hash, and the secret never travels. Who joins by it is not the node but `enrol/NODE` (no node's
 name holds a slash), and is heard on one thing only. The commit that puts the node's key on the list binds the
-token to that key: whoever asks again with the same key gets the same answer, with another a refusal.
+token to that key: whoever asks again with the same key gets the same answer, with another a refusal. What is
+asked is judged when it is the commit's turn, so of two at once the second sees what the first has done.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import structlog
 
 from cluster.bus.curve import require_key
 from cluster.errors import ConfigError
-from coordinator.store.records import Change, Conflict, Delete, Expect, Put
+from coordinator.store.records import Change, Delete, Put
 from coordinator.store.state import State
 from coordinator.store.tables import BUS_KEYS, BUS_TOKENS
 from coordinator.store.wanted import Wanted
@@ -72,19 +73,29 @@ class Enrolment:
 
     async def enrol(self, node: str, public_key: str) -> str:
         """Let the node in by this key; the bearer of its token asks. Gives why not, or nothing."""
-        state = self._wanted.state
-        token = state.get(BUS_TOKENS, node)
-        if token is None or self._clock() >= token.value["expires"]:
-            return f"there is no enrolment token for node {node}"
-        if "used_by" in token.value:
-            same = token.value["used_by"] == public_key
-            return "" if same else f"the enrolment token for node {node} is used up"
         try:
             require_key(public_key)
-            used = Put(table=BUS_TOKENS, key=node, value=token.value | {"used_by": public_key})
-            once = Expect(table=BUS_TOKENS, key=node, modify_index=token.modify_index)
-            await self._wanted.commit([*allowing(state, node, public_key), used], (once,))
-        except (ConfigError, ValueError, Conflict) as error:
+            await self._wanted.commit(
+                lambda state: _admission(state, node, public_key, self._clock())
+            )
+        except (ConfigError, ValueError) as error:
             return str(error)
         log.info("enrolled", node=node)
         return ""
+
+
+def _admission(state: State, node: str, public_key: str, now: float) -> list[Change]:
+    """What lets a node in by its token; nothing for the key that it was used with already.
+
+    To be asked when it is the commit's turn: another node may bring the same key at the same moment. Raises
+    ValueError.
+    """
+    token = state.get(BUS_TOKENS, node)
+    if token is None or now >= token.value["expires"]:
+        raise ValueError(f"there is no enrolment token for node {node}")
+    if "used_by" in token.value:
+        if token.value["used_by"] != public_key:
+            raise ValueError(f"the enrolment token for node {node} is used up")
+        return []
+    used = Put(table=BUS_TOKENS, key=node, value=token.value | {"used_by": public_key})
+    return [*allowing(state, node, public_key), used]

@@ -107,7 +107,41 @@ async def test_of_two_who_hold_it_one_is_let_in(wanted, token):
     async with trio.open_nursery() as nursery:
         for key in keys:
             nursery.start_soon(ask, key)
-    assert sorted(bool(answer) for answer in answers) == [False, True]
+    first, second = sorted(answers)
+    assert (first, second) == ("", "the enrolment token for node gw1 is used up")
+
+
+async def test_of_two_nodes_that_bring_one_key_one_is_let_in(wanted, token):
+    """At the same moment: the key is who a peer of the bus is, so it must not be two nodes'."""
+    value = {"public_key": keygen().public_key, "expires": NOW + 60}
+    await wanted.commit([Put(table=BUS_TOKENS, key="gw2", value=value)])
+    key, answers = keygen().public_key, {}
+    enrolment = Enrolment(wanted, lambda: NOW)
+
+    async def ask(node):
+        answers[node] = await enrolment.enrol(node, key)
+
+    async with trio.open_nursery() as nursery:
+        for node in ("gw1", "gw2"):
+            nursery.start_soon(ask, node)
+    (let_in,) = wanted.state.table(BUS_KEYS)
+    (refused,) = {"gw1", "gw2"} - {let_in}
+    assert answers[let_in] == ""
+    assert answers[refused] == f"this key is already the one of node {let_in}"
+
+
+async def test_who_asks_twice_at_once_with_one_key_is_let_in_twice(wanted, token):
+    """As when an answer was lost: the second asks again while the first is still being written down."""
+    key, answers = keygen().public_key, []
+    enrolment = Enrolment(wanted, lambda: NOW)
+
+    async def ask():
+        answers.append(await enrolment.enrol("gw1", key))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        nursery.start_soon(ask)
+    assert answers == ["", ""]
 
 
 async def test_a_token_is_over_in_time(wanted, token):
