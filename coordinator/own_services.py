@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from cluster.errors import Problem
-from coordinator.api.registering import definition_changes, service_removal, sidecar_port
+from coordinator.catalog_changes import definition_changes, service_removal, sidecar_port
 from coordinator.entries.service_shape import PROXY_KIND
 from coordinator.entries.services import check_service
 from coordinator.store.records import Change, Put

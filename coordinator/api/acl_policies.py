@@ -7,6 +7,7 @@ from typing import Any
 
 from coordinator.acl.builtin import POLICIES
 from coordinator.acl.documents import new_policy, policy_shape
+from coordinator.catalog_shapes import in_order
 from coordinator.store.records import Delete, Put, Record
 from coordinator.store.tables import ACL_POLICIES
 
@@ -24,7 +25,6 @@ from .acl_calls import (
 from .answers import ApiError
 from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
-from .shapes import in_order
 
 
 def _builtin(policy_id: str) -> Record:

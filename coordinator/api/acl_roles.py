@@ -7,6 +7,7 @@ from typing import Any
 
 from coordinator.acl.directory import TABLES
 from coordinator.acl.documents import new_role, role_shape
+from coordinator.catalog_shapes import in_order
 from coordinator.store.records import Delete, Put
 from coordinator.store.tables import ACL_ROLES
 
@@ -25,7 +26,6 @@ from .acl_calls import (
 from .answers import ApiError
 from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
-from .shapes import in_order
 
 
 def _list(call: Call) -> list[dict[str, Any]]:

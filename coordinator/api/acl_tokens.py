@@ -10,6 +10,7 @@ from coordinator.acl.builtin import ANONYMOUS
 from coordinator.acl.directory import TABLES, is_expired
 from coordinator.acl.speaker import ANONYMOUS_ACCESSOR
 from coordinator.acl.tokens import HIDDEN, changed_token, cloned_token, new_token, token_shape
+from coordinator.catalog_shapes import in_order
 from coordinator.store.records import Delete, Put, Record
 from coordinator.store.tables import ACL_TOKENS
 
@@ -30,7 +31,6 @@ from .acl_calls import (
 from .answers import ApiError
 from .body import read_object
 from .endpoint import Call, Do, Read, at
-from .shapes import in_order
 
 
 def _token(call: Call, accessor: str) -> Record | None:

@@ -12,6 +12,8 @@ import trio
 from cluster.catalog import Health
 from cluster.filters.catalog import CHECK
 from coordinator.acl.rights import Right, node_read, node_write, service_read, service_write
+from coordinator.catalog_changes import check_changes
+from coordinator.catalog_shapes import check_shape
 from coordinator.entries.agent_check import check_lone_check
 from coordinator.health.output import bounded
 from coordinator.store.records import Change, Delete, Put, Record
@@ -24,9 +26,7 @@ from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
 from .filtering import Filterable
 from .needs import each, in_answer
-from .registering import check_changes
 from .registration import check_write, commit
-from .shapes import check_shape
 
 # What nobody here does, so that a check of this kind would stay critical for ever.
 _UNRUNNABLE = ("script", "docker", "os_service", "udp", "h2ping")

@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from cluster.catalog import Health, worst
 from coordinator.acl.rights import service_read
+from coordinator.catalog_changes import is_maintenance
 from coordinator.catalog_index import node_of
+from coordinator.catalog_shapes import agent_service_shape
 from coordinator.store.records import Record
 from coordinator.store.tables import SERVICES
 
@@ -20,8 +22,6 @@ from .agent_checks import own_check_shape
 from .answers import PLAIN_TEXT, json_answer
 from .endpoint import Call, Do, at
 from .needs import in_answer
-from .registering import is_maintenance
-from .shapes import agent_service_shape
 
 MAINTENANCE = "maintenance"
 _CODES = {Health.PASSING: 200, Health.WARNING: 429, Health.CRITICAL: 503, MAINTENANCE: 503}

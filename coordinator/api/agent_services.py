@@ -13,6 +13,8 @@ from starlette.responses import Response
 
 from cluster.filters.catalog import SERVICE
 from coordinator.acl.rights import Right, node_read, node_write, service_read, service_write
+from coordinator.catalog_changes import definition_changes, service_removal
+from coordinator.catalog_shapes import agent_service_shape
 from coordinator.entries.services import check_service
 from coordinator.store.records import Change, Record
 from coordinator.store.state import State
@@ -27,9 +29,7 @@ from .endpoint import Call, Do, Read, at
 from .filtering import Filterable
 from .needs import each, in_answer
 from .parameters import block_seconds
-from .registering import definition_changes, service_removal
 from .registration import commit, registration_rights
-from .shapes import agent_service_shape
 
 _HASH_HEADER = "X-Consul-ContentHash"
 

@@ -9,6 +9,13 @@ from typing import Any
 from cluster.filters.catalog import CATALOG_SERVICE, GATEWAY_SERVICE, NODE, SERVICE
 from coordinator.acl.rights import Right, node_read, service_read
 from coordinator.catalog_index import node_of
+from coordinator.catalog_shapes import (
+    catalog_service_shape,
+    in_order,
+    node_record,
+    node_shape,
+    service_shape,
+)
 from coordinator.store.records import Record
 from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
 
@@ -24,13 +31,6 @@ from .selection import (
     on_nodes_asked_for,
     pairs_of,
     service_index,
-)
-from .shapes import (
-    catalog_service_shape,
-    in_order,
-    node_record,
-    node_shape,
-    service_shape,
 )
 
 

@@ -10,6 +10,13 @@ from cluster.catalog import Health
 from cluster.filters.catalog import CHECK, HEALTH
 from coordinator.acl.rights import Right, node_read, service_read
 from coordinator.catalog_index import node_of
+from coordinator.catalog_shapes import (
+    check_shape,
+    in_order,
+    node_record,
+    node_shape,
+    service_shape,
+)
 from coordinator.store.records import Record
 from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES
 
@@ -25,13 +32,6 @@ from .selection import (
     of_service,
     on_nodes_asked_for,
     service_index,
-)
-from .shapes import (
-    check_shape,
-    in_order,
-    node_record,
-    node_shape,
-    service_shape,
 )
 
 _STATES = ("any", *Health)

@@ -13,6 +13,7 @@ from typing import Any
 from starlette.responses import Response
 
 from coordinator.acl.rights import Right, key_read, key_write, key_write_under
+from coordinator.catalog_shapes import in_order
 from coordinator.store.records import Change, Conflict, Delete, Expect, Put, Record
 from coordinator.store.tables import KV
 
@@ -21,7 +22,6 @@ from .body import read_content
 from .call import Rights
 from .endpoint import Call, Do, Read, at
 from .parameters import cas_index
-from .shapes import in_order
 
 MAX_VALUE_BYTES = 512 * 1024
 MAX_FLAGS = 2**64 - 1

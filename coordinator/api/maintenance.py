@@ -8,6 +8,7 @@ health follows by itself. Source: Consul, "Agent: Enable maintenance mode".
 from typing import Any
 
 from coordinator.acl.rights import node_write
+from coordinator.catalog_changes import NODE_MAINTENANCE, SERVICE_MAINTENANCE, registration_changes
 from coordinator.store.records import Change, Delete
 from coordinator.store.state import State
 from coordinator.store.tables import CHECKS
@@ -17,7 +18,6 @@ from .agent_services import require_write
 from .answers import ApiError
 from .endpoint import Call, Do, at
 from .needs import in_answer
-from .registering import NODE_MAINTENANCE, SERVICE_MAINTENANCE, registration_changes
 from .registration import commit
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")

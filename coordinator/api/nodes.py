@@ -11,6 +11,7 @@ from cluster.durations import parse_duration
 from cluster.errors import ConfigError
 from coordinator.acl.rights import operator_read, operator_write
 from coordinator.acl.tokens import timestamp
+from coordinator.catalog_shapes import in_order
 from coordinator.enrolment import MAX_LIFE_SECONDS, MIN_LIFE_SECONDS, allowing
 from coordinator.store.records import Change, Delete, Put, Record
 from coordinator.store.tables import BUS_KEYS, BUS_TOKENS
@@ -19,7 +20,6 @@ from .answers import ApiError, refuse
 from .body import Fields, read_object
 from .endpoint import Call, Do, Read, at
 from .registration import commit
-from .shapes import in_order
 
 _NAME_LIMIT = 128
 

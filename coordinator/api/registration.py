@@ -7,6 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from coordinator.acl.rights import Right, node_write, service_write
+from coordinator.catalog_changes import (
+    NODE_FIELDS,
+    node_removal,
+    registration_changes,
+    service_removal,
+)
 from coordinator.entries.registrations import check_registration
 from coordinator.store.records import Change, Delete
 from coordinator.store.state import State
@@ -16,7 +22,6 @@ from .answers import ApiError, refuse
 from .body import Fields, read_object
 from .endpoint import Call, Do, at
 from .needs import in_answer
-from .registering import NODE_FIELDS, node_removal, registration_changes, service_removal
 from .services import Services
 
 

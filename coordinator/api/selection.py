@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from cluster.catalog import Kind
 from coordinator.catalog_index import node_of
+from coordinator.catalog_shapes import in_order, node_record
 from coordinator.compose.catalog import is_native, is_outside
 from coordinator.compose.ingress_links import IngressLink, ingress_links
 from coordinator.compose.linking import Link, gateway_services, gateways_of
@@ -17,7 +18,6 @@ from coordinator.store.tables import ENTRIES
 
 from .answers import ApiError
 from .endpoint import Call
-from .shapes import in_order, node_record
 
 
 def of_service(call: Call) -> list[Record]:

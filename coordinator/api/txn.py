@@ -16,6 +16,7 @@ from typing import Any
 from starlette.responses import Response
 
 from coordinator.acl.rights import Access, Right, Scope, key_read, key_write, key_write_under
+from coordinator.catalog_shapes import in_order
 from coordinator.store.records import Change, Conflict, Delete, Expect, Put, Record
 from coordinator.store.state import State
 from coordinator.store.tables import KV
@@ -25,7 +26,6 @@ from .body import Fields, read_list
 from .endpoint import Call, Do, at
 from .kv import MAX_FLAGS, MAX_VALUE_BYTES, kv_put, kv_shape
 from .needs import in_answer
-from .shapes import in_order
 
 MAX_OPERATIONS = 128
 _SESSIONS = ("lock", "unlock", "check-session")

@@ -20,7 +20,7 @@ import msgspec
 from cluster.catalog import Health, Instance, Kind
 from cluster.filters import compile_filter
 from cluster.filters.catalog import HEALTH
-from coordinator.api.shapes import check_shape, node_record, node_shape, service_shape
+from coordinator.catalog_shapes import check_shape, node_record, node_shape, service_shape
 from coordinator.store.records import Record
 from coordinator.store.state import State
 from coordinator.store.tables import CHECKS, ENTRIES, NODES, SERVICES

@@ -7,7 +7,7 @@ TTL checks are those of the coordinator's own node, on which alone `/v1/agent` t
 import structlog
 import trio
 
-from coordinator.api.registering import service_removal
+from coordinator.catalog_changes import service_removal
 from coordinator.catalog_index import CatalogIndex, node_of
 from coordinator.store.records import Change, Put, Record, StoreError
 from coordinator.store.tables import CHECKS

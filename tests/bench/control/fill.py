@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from coordinator.api.registering import registration_changes
+from coordinator.catalog_changes import registration_changes
 from coordinator.entries.entry import check_entry
 from coordinator.entries.registrations import check_registration
 from coordinator.store.records import Change, Put
