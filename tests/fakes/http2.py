@@ -90,7 +90,7 @@ class Link:
 
     def __init__(self, server, stream, number):
         self.server, self.stream, self.number = server, stream, number
-        config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
+        config = h2.config.H2Configuration(client_side=False, header_encoding="latin-1")
         self.conn = h2.connection.H2Connection(config)
         self.asked = {}
         self.left = {}

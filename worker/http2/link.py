@@ -8,6 +8,7 @@ Belongs here: the library's connection, its settings and windows, and sending. N
 stream is for.
 """
 
+import contextlib
 from collections.abc import Callable
 
 import trio
@@ -15,7 +16,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import Event
-from h2.exceptions import DenialOfServiceError, ProtocolError
+from h2.exceptions import DenialOfServiceError, ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 from hpack.exceptions import HPACKError
 from hyperframe.frame import GoAwayFrame
@@ -115,8 +116,9 @@ class Link:
         return taken
 
     def reset(self, stream: int, code: ErrorCodes) -> None:
-        """End a stream that is not over."""
-        self._h2.reset_stream(stream, code)
+        """End a stream; nothing if it is over, as whoever asks may have it reset in the same breath."""
+        with contextlib.suppress(StreamClosedError):
+            self._h2.reset_stream(stream, code)
         self._flush()
 
     def ping(self, data: bytes) -> None:
