@@ -57,14 +57,25 @@ from worker.view.contexts import ServerContexts
 from worker.view.leads import KeptDirectories
 from worker.view.view import View
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
+#: For those who do not wait for a limit.
+PATIENT = Limits(hello_timeout_seconds=60.0, handshake_timeout_seconds=60.0)
+
+
+class WallClock:
+    """The machine's, which a test sets ahead to see something expire."""
+
+    def __init__(self):
+        self.ahead_seconds = 0.0
+
+    def __call__(self):
+        return datetime.now(UTC).timestamp() + self.ahead_seconds
 
 
 def make_world(limits=None, dialer=None, engine=None):
     """The world of a worker that serves nothing yet."""
-    limits = limits or Limits(hello_timeout_seconds=2.0, handshake_timeout_seconds=2.0)
     return World(
-        settings=WorkerSettings(node="n1", runtime_dir="", index=0, limits=limits),
+        settings=WorkerSettings(node="n1", runtime_dir="", index=0, limits=limits or PATIENT),
         current=Current(View()),
         live=Live(),
         engine=engine or PureEngine(),
@@ -72,7 +83,7 @@ def make_world(limits=None, dialer=None, engine=None):
         metrics=WorkerMetrics(),
         chance=random.Random(1),
         clock=trio.current_time,
-        wall_clock=lambda: datetime.now(UTC).timestamp(),
+        wall_clock=WallClock(),
     )
 
 
@@ -117,7 +128,7 @@ def deny(source, destination):
 class Linked:
     """A linked service of the terminating gateway, and where its instances are."""
 
-    def __init__(self, name, *endpoints, tls=None, timeout=2.0, http=None, protocol="http"):
+    def __init__(self, name, *endpoints, tls=None, timeout=30.0, http=None, protocol="http"):
         self.name = name
         self.http = http
         self.protocol = "tcp" if http is None else protocol

@@ -8,7 +8,7 @@ import trio
 
 from tests.fakes.engines import ENGINES
 from tests.fakes.pki import Pki, client_context
-from tests.fakes.rig import PATIENCE_SECONDS, exchange, rig, sni, tls_client
+from tests.fakes.rig import PATIENCE_SECONDS, PATIENT, exchange, rig, sni, tls_client
 from tests.worker.gateways.front import Front
 from worker.settings import Limits
 
@@ -47,7 +47,7 @@ def client_hello(server_name):
 @pytest.fixture
 def limits():
     """Of the worker; a test that waits for one is marked `waits_for_a_limit`."""
-    return Limits(hello_timeout_seconds=60.0, handshake_timeout_seconds=60.0)
+    return PATIENT
 
 
 @pytest.fixture(params=sorted(ENGINES))

@@ -26,13 +26,12 @@ NAMES = ("*.ingress.consul", "*.ingress.dc1.consul", "db.example.com")
 def target(service, **options):
     """Where the instances of a service are, by its name."""
     wanted = {
+        "connect_timeout_seconds": 30.0,
         "id": f"{service}.default.default.dc1",
         "endpoints": f"connect:{service}",
         "server_name": sni(service),
     } | options
-    return IngressTarget(
-        service=ServiceName(name=service), datacenter="dc1", connect_timeout_seconds=2.0, **wanted
-    )
+    return IngressTarget(service=ServiceName(name=service), datacenter="dc1", **wanted)
 
 
 def served(service, *targets, hosts=(), files=None):

@@ -243,7 +243,7 @@ async def test_nobody_to_call_is_a_reset(front, endpoints, end):
 async def test_a_black_hole_times_out(front):
     with black_hole() as port:
         front.sets["connect:billing"] = (at(port),)
-        await front.serve()
+        await front.serve(served("billing", target("billing", connect_timeout_seconds=0.5)))
         assert await until_end(await front.call()) == (b"", "reset")
     await front.node.ended("dial_timeout")
 

@@ -74,7 +74,7 @@ async def test_who_is_silent_is_left_out(site, front):
     dead = await start_upstream(front.nursery, silent, context)
     good = await site.start("api", says(b"good"))
     front.sets["connect:api"] = (dead.endpoint, good.endpoint)
-    site.entries = [entry("service-resolver", "api", RequestTimeout="200ms")]
+    site.entries = [entry("service-resolver", "api", RequestTimeout="3s")]
     await front.serve(watched(site.service("api", API), PassiveHealth(max_failures=1)))
     statuses = [(await ask(await site.call(), API)).status for _ in range(6)]
     assert sorted(statuses) == [200] * 5 + [504]

@@ -11,7 +11,6 @@ from cluster.routes import HttpRoute
 from tests.fakes.engines import ENGINES
 from tests.fakes.http import Client, says
 from tests.fakes.rig import PATIENCE_SECONDS, deny, eventually, rig, start_upstream
-from tests.worker.gateways.conftest import QUICK
 from tests.worker.gateways.test_requests import ALLOW, Site
 from tests.worker.http.corpus import BODIES, GOOD, HEADS, SMUGGLED, get, post, request
 from worker.http import native
@@ -37,7 +36,7 @@ COMMON = (
 
 @pytest.fixture
 async def node():
-    async with rig(QUICK, engine=ENGINES["native"]()) as made:
+    async with rig(engine=ENGINES["native"]()) as made:
         yield made
 
 
