@@ -67,7 +67,7 @@ class Coordinator:
     def said(self, kind):
         return [message for message in self.heard if isinstance(message, kind)]
 
-    async def wait_for(self, condition, *, at_most_seconds=20):
+    async def wait_for(self, condition, *, at_most_seconds=60):
         """What `condition` returns as soon as it is true."""
         with trio.fail_after(at_most_seconds):
             while not (found := condition()):  # noqa: ASYNC110  # events of another process

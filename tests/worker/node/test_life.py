@@ -11,7 +11,7 @@ import trio
 
 from cluster.messages import Ack, Hello, Nack
 from tests.fakes.coordinator import snapshot_for
-from tests.fakes.site import client, who_serves
+from tests.fakes.site import client, free_port, who_serves
 from worker.node.processes import identify
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ async def until_refused(port):
             await trio.sleep(0.02)
 
 
-async def until(condition, at_most_seconds=20):
+async def until(condition, at_most_seconds=60):
     with trio.fail_after(at_most_seconds):
         while not condition():  # noqa: ASYNC110  # events of another process
             await trio.sleep(0.01)
@@ -273,9 +273,7 @@ async def test_listeners_come_and_go_with_snapshots(site, port):
     site.start_node()
     async with site.coordinator() as coordinator:
         await serving(site, coordinator, port)
-        with trio.socket.socket() as finder:
-            await finder.bind(("127.0.0.1", 0))
-            second = finder.getsockname()[1]
+        second = free_port()
         await serving(site, coordinator, port, second, generation=2)
         assert await who_serves(second) == {0, 1}
         await serving(site, coordinator, second, generation=3)
