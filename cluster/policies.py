@@ -13,8 +13,9 @@ from cluster.authorize import DestinationPolicy
 from cluster.http import Normalisation, RequestPolicy
 from cluster.intentions import Intention, covers, in_force, next_expiry
 from cluster.names import WILDCARD, ServiceName
+from cluster.sections import rule_key
 from cluster.shards import parts_of, shard_of
-from cluster.snapshot import Policy, rule_key
+from cluster.snapshot import Policy
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 """A large section in shards, so that a change of one item costs a shard and not the section.  ●
 
 Belongs here: which shard an item is in, and a tuple that remembers its shards. Never here: which sections
-are cut and by what (`cluster.snapshot`).
+are cut and by what (`cluster.sections`).
 
 An item is in the shard that the CRC-32 of its key names, modulo their number: the same in every process, and
 another item more or less moves nobody else. Both sides of the bus rely on it, so another number of shards is

@@ -19,16 +19,15 @@ import trio
 
 from cluster.codec import decode, encode
 from cluster.errors import Problem, SnapshotRejected, WireError
-from cluster.snapshot import (
+from cluster.sections import (
     MAX_SECTIONS_BYTES,
     Encoded,
-    SnapshotId,
-    Trust,
     Whole,
     encode_whole,
     same_policy,
     size_problems,
 )
+from cluster.snapshot import SnapshotId, Trust
 from coordinator.compose import Composed
 from coordinator.metrics import Metrics
 from coordinator.rollout import Published

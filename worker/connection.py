@@ -12,8 +12,9 @@ import trio
 from cluster.errors import Ended
 from cluster.reasons import End
 from worker.arrival import Arrival
+from worker.entry import Entry
 from worker.gateways.inbound import Inbound, Led, Serve, ServeAtOnce, TakeIn, World
-from worker.live import Entry, Live
+from worker.live import Live
 from worker.net.leg import reset
 from worker.relay.porter import Born, Lead, Passed
 from worker.telemetry.metrics import ServiceMeters

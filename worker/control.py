@@ -36,7 +36,13 @@ from cluster.messages import (
     unpack,
 )
 from cluster.reasons import RevocationCause
-from cluster.snapshot import Encoded, SnapshotId, Whole, assemble, decode_snapshot
+from cluster.sections import (
+    Encoded,
+    Whole,
+    assemble,
+    decode_snapshot,
+)
+from cluster.snapshot import SnapshotId
 from worker.gateways.inbound import World
 from worker.listeners import Listeners
 from worker.report import close_ids, closed_page, connections_page, one_connection

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.reasons import End
-from worker.live import Entry
+from worker.entry import Entry
 from worker.relay.porter import Porter
 
 KEPT = 512

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cluster.messages import Answer, Query
+from worker.entry import Entry
 from worker.gateways.inbound import World
-from worker.live import Entry, Live
+from worker.live import Live
 from worker.recent import Closed
 from worker.settings import WorkerSettings
 

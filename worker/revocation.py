@@ -5,8 +5,9 @@ means.
 """
 
 from cluster.reasons import End, RevocationCause
+from worker.entry import Entry
 from worker.gateways.inbound import World
-from worker.live import Entry, distrusted, revoked
+from worker.live import distrusted, revoked
 
 #: The coordinator's clock may be so much ahead of ours when it withdraws what is expired.
 _AHEAD_SECONDS = 5.0

@@ -16,7 +16,8 @@ import trio
 
 from cluster.codec import decode
 from cluster.errors import Problem, SnapshotRejected, WireError
-from cluster.snapshot import Encoded, Snapshot, decode_snapshot
+from cluster.sections import Encoded, decode_snapshot
+from cluster.snapshot import Snapshot
 from coordinator.acl.rights import operator_read, operator_write
 from coordinator.changes.entries import entry_diffs
 from coordinator.entries.entry import Checked, check_entry

@@ -11,7 +11,8 @@ import msgspec
 
 from cluster.ingress import IngressGateway
 from cluster.routes import Listener, TerminatingGateway, TerminatingRoute
-from cluster.snapshot import SECTIONS, Snapshot
+from cluster.sections import SECTIONS
+from cluster.snapshot import Snapshot
 
 from .entries import change_of
 from .fields import FieldChange, field_changes

@@ -14,7 +14,14 @@ from cluster.errors import Problem, SnapshotRejected
 from cluster.ingress import IngressGateway
 from cluster.intentions import next_expiry
 from cluster.routes import Listener
-from cluster.snapshot import EndpointSet, Policy, Snapshot, Trust, in_shards, problems
+from cluster.sections import in_shards
+from cluster.snapshot import (
+    EndpointSet,
+    Policy,
+    Snapshot,
+    Trust,
+)
+from cluster.wholeness import problems
 from coordinator.store.state import State
 from coordinator.store.tables import ENTRIES, SERVICES
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from cluster.errors import Problem
 from cluster.ingress import IngressGateway, IngressListener
 from cluster.routes import GatewayKind, Listener
-from cluster.snapshot import clash
+from cluster.wholeness import clash
 from coordinator.store.state import State
 from coordinator.store.tables import SERVICES
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from cluster.errors import Problem
 from cluster.messages import NodeStatus
-from cluster.snapshot import Encoded, SnapshotId
+from cluster.sections import Encoded
+from cluster.snapshot import SnapshotId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from enum import StrEnum, unique
 
 from cluster.errors import Problem
 from cluster.messages import NodeStatus, Offer
-from cluster.snapshot import Encoded, SnapshotId, same_policy
+from cluster.sections import Encoded, same_policy
+from cluster.snapshot import SnapshotId
 
 from .convergence import Convergence
 

@@ -13,18 +13,20 @@ from cluster.errors import SnapshotRejected
 from cluster.intentions import Action, Intention, in_order
 from cluster.names import ServiceName
 from cluster.routes import Endpoint, MeshRoute
-from cluster.shards import MOST_WHOLE, SHARDS, Sharded, cut, joined, shard_of, strays
-from cluster.snapshot import (
+from cluster.sections import (
     Encoded,
-    EndpointSet,
-    Policy,
-    Snapshot,
-    Trust,
     Whole,
     decode_snapshot,
     encode_snapshot,
     encode_whole,
     same_policy,
+)
+from cluster.shards import MOST_WHOLE, SHARDS, Sharded, cut, joined, shard_of, strays
+from cluster.snapshot import (
+    EndpointSet,
+    Policy,
+    Snapshot,
+    Trust,
 )
 
 TRUST = Trust(

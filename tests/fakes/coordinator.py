@@ -19,7 +19,13 @@ from cluster.messages import (
 )
 from cluster.names import ServiceName
 from cluster.routes import GatewayKind, Listener, TerminatingGateway, TerminatingRoute
-from cluster.snapshot import EndpointSet, Snapshot, SnapshotId, Trust, encode_snapshot
+from cluster.sections import encode_snapshot
+from cluster.snapshot import (
+    EndpointSet,
+    Snapshot,
+    SnapshotId,
+    Trust,
+)
 
 
 class Coordinator:

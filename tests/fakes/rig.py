@@ -37,7 +37,14 @@ from cluster.routes import (
     TerminatingGateway,
     TerminatingRoute,
 )
-from cluster.snapshot import EndpointSet, Policy, Snapshot, SnapshotId, Trust, encode_snapshot
+from cluster.sections import encode_snapshot
+from cluster.snapshot import (
+    EndpointSet,
+    Policy,
+    Snapshot,
+    SnapshotId,
+    Trust,
+)
 from tests.fakes.pki import TRUST_DOMAIN
 from worker import connection
 from worker.app import entrance_of, opener

@@ -30,7 +30,7 @@ from cluster.messages import (
     pack,
     unpack,
 )
-from cluster.snapshot import assemble, decode_snapshot
+from cluster.sections import assemble, decode_snapshot
 from worker import descriptors, settings
 
 

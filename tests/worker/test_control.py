@@ -26,7 +26,7 @@ from cluster.messages import (
     unpack,
 )
 from cluster.names import ServiceName
-from cluster.snapshot import manifest_digest
+from cluster.sections import manifest_digest
 from tests.fakes.pki import Pki
 from tests.fakes.rig import (
     Linked,

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from cluster.reasons import End
 from cluster.routes import Endpoint
+from worker.entry import LAUNCHED
 from worker.gateways.inbound import FailedDial, Inbound, Serve
-from worker.live import LAUNCHED
 from worker.relay.engine import Launch, Launcher
 from worker.relay.porter import Born
 from worker.tls.leg import TlsLeg

@@ -14,12 +14,13 @@ from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.current import Current
 from worker.dial import Dialer
+from worker.entry import Entry, Strand
 from worker.gateways.handshakes import Handshakes
 from worker.http.express import Express, express
 from worker.http.patience import Timers
 from worker.http.pool import Pools
 from worker.http2.upstream.channels import Channels
-from worker.live import Entry, Live, Strand
+from worker.live import Live
 from worker.net.sockets import notice_dead_peers
 from worker.recent import Recent
 from worker.relay.engine import Launcher, RelayEngine, RelayLimits

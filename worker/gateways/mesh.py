@@ -6,9 +6,9 @@ Belongs here: the sentence above. Never here: keys, decryption or intentions, wh
 from functools import partial
 
 from cluster.reasons import End
+from worker.entry import Entry
 from worker.gateways import express, steps
 from worker.gateways.inbound import Inbound
-from worker.live import Entry
 from worker.net.leg import PlainLeg
 from worker.relay.porter import Born, Lead
 from worker.view.view import MeshTarget, MeshView

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from cluster.reasons import End
+from worker.entry import Strand
 from worker.gateways.inbound import Inbound
 from worker.http.backend import Backend
 from worker.http.conversation import Conversation
@@ -19,7 +20,6 @@ from worker.http.faults import SpeaksHttp2
 from worker.http.limits import HttpLimits
 from worker.http.wire import Wire
 from worker.http2.conversation import Http2Conversation
-from worker.live import Strand
 from worker.tls.leg import TlsLeg
 
 

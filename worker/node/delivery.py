@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from cluster.errors import Problem
 from cluster.messages import Offer
-from cluster.snapshot import Encoded, Snapshot, SnapshotId
+from cluster.sections import Encoded
+from cluster.snapshot import Snapshot, SnapshotId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ import structlog
 
 from cluster.codec import decode, encode
 from cluster.errors import LockgateError
-from cluster.snapshot import Encoded, SnapshotId, decode_snapshot
+from cluster.sections import Encoded, decode_snapshot
+from cluster.snapshot import SnapshotId
 
 from .delivery import Held
 from .durable import write_file

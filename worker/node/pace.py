@@ -14,7 +14,8 @@ from collections.abc import Mapping
 
 from cluster.errors import Problem
 from cluster.messages import Offer
-from cluster.snapshot import SnapshotId, same_policy
+from cluster.sections import same_policy
+from cluster.snapshot import SnapshotId
 
 WINDOW_SECONDS = 10.0
 MAX_CHANGES_PER_SECOND = 40

@@ -7,7 +7,8 @@ from enum import Enum, unique
 
 from cluster.errors import Problem
 from cluster.messages import Offer
-from cluster.snapshot import SnapshotId, Whole, assemble, decode_snapshot
+from cluster.sections import Whole, assemble, decode_snapshot
+from cluster.snapshot import SnapshotId
 
 from .delivery import Held
 

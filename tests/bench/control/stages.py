@@ -21,14 +21,13 @@ from cryptography.x509.oid import NameOID
 from cluster.certs import Root, TrustBundle
 from cluster.codec import encode
 from cluster.messages import Offer, pack, unpack
-from cluster.snapshot import (
-    SnapshotId,
-    Trust,
+from cluster.sections import (
     Whole,
     assemble,
     decode_snapshot,
     encode_whole,
 )
+from cluster.snapshot import SnapshotId, Trust
 from coordinator.compose import Composer
 from coordinator.entries.entry import check_entry
 from coordinator.store.records import Change, Put

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from cluster.codec import encode
-from cluster.snapshot import Trust, encode_snapshot
+from cluster.sections import encode_snapshot
+from cluster.snapshot import Trust
 from coordinator.compose import compose
 from coordinator.store.history import Published, StoredSnapshot
 from tests.fakes.api import NODE, NOW

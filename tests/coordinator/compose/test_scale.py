@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cluster.snapshot import encode_snapshot
+from cluster.sections import encode_snapshot
 from coordinator.compose import compose
 
 SERVICES, INSTANCES_EACH, INTENTIONS = 5_000, 5, 20_000

@@ -13,7 +13,14 @@ from cluster.errors import LockgateError
 from cluster.messages import Ack, Hello, Offer, pack, unpack
 from cluster.names import ServiceName
 from cluster.routes import Endpoint
-from cluster.snapshot import EndpointSet, Policy, Snapshot, SnapshotId, Trust, encode_snapshot
+from cluster.sections import encode_snapshot
+from cluster.snapshot import (
+    EndpointSet,
+    Policy,
+    Snapshot,
+    SnapshotId,
+    Trust,
+)
 from coordinator.distributor import Distributor
 from coordinator.metrics import Metrics
 from coordinator.rollout import Limits, Published

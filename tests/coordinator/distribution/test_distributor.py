@@ -18,7 +18,7 @@ from cluster.messages import (
     Sign,
     Signed,
 )
-from cluster.snapshot import SECTIONS
+from cluster.sections import SECTIONS
 from coordinator.distributor import NotConnected
 from coordinator.rollout import Limits, NodeState, node_state
 

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from cluster.certs import Root, TrustBundle
 from cluster.errors import Problem, SnapshotRejected
-from cluster.snapshot import MAX_SECTIONS_BYTES, Trust, decode_snapshot
+from cluster.sections import MAX_SECTIONS_BYTES, decode_snapshot
+from cluster.snapshot import Trust
 from coordinator.compose import compose
 from coordinator.metrics import Metrics
 from coordinator.publisher import Publisher

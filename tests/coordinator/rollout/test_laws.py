@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.messages import NodeStatus
-from cluster.snapshot import Encoded, SnapshotId
+from cluster.sections import Encoded
+from cluster.snapshot import SnapshotId
 from coordinator.rollout import (
     Acked,
     Limits,

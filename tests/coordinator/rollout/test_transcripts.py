@@ -22,7 +22,8 @@ import pytest
 
 from cluster.errors import Problem
 from cluster.messages import NodeStatus
-from cluster.snapshot import Encoded, SnapshotId
+from cluster.sections import Encoded
+from cluster.snapshot import SnapshotId
 from coordinator.rollout import (
     Acked,
     Converged,

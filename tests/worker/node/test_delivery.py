@@ -4,7 +4,13 @@ import pytest
 
 from cluster.certs import Root, TrustBundle
 from cluster.errors import Problem
-from cluster.snapshot import Policy, Snapshot, SnapshotId, Trust, encode_snapshot
+from cluster.sections import encode_snapshot
+from cluster.snapshot import (
+    Policy,
+    Snapshot,
+    SnapshotId,
+    Trust,
+)
 from worker.node.delivery import (
     Held,
     Receiver,

@@ -3,7 +3,8 @@
 import pytest
 
 from cluster.certs import Root, TrustBundle
-from cluster.snapshot import Snapshot, SnapshotId, Trust, encode_snapshot
+from cluster.sections import encode_snapshot
+from cluster.snapshot import Snapshot, SnapshotId, Trust
 from worker.node.delivery import Held
 from worker.node.lastgood import load, save
 

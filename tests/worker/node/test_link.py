@@ -25,7 +25,8 @@ from cluster.messages import (
     Sign,
 )
 from cluster.names import ServiceName
-from cluster.snapshot import SECTIONS, Policy
+from cluster.sections import SECTIONS
+from cluster.snapshot import Policy
 from tests.fakes.coordinator import snapshot_for
 from tests.fakes.site import free_port, who_serves
 from worker.node.processes import identify

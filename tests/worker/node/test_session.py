@@ -5,7 +5,13 @@ import pytest
 from cluster.certs import Root, TrustBundle
 from cluster.errors import SnapshotRejected
 from cluster.messages import Offer
-from cluster.snapshot import Policy, Snapshot, SnapshotId, Trust, encode_snapshot
+from cluster.sections import encode_snapshot
+from cluster.snapshot import (
+    Policy,
+    Snapshot,
+    SnapshotId,
+    Trust,
+)
 from worker.node.delivery import Held
 from worker.node.session import Judgement, judge, stale, verified
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from cluster.intentions import Action, Intention
 from cluster.names import ServiceName
 from cluster.routes import Endpoint, GatewayKind, Listener, MeshRoute
+from cluster.sections import Whole, decode_snapshot, encode_whole
 from cluster.shards import MOST_WHOLE
 from cluster.snapshot import (
     EndpointSet,
@@ -14,9 +15,6 @@ from cluster.snapshot import (
     Snapshot,
     SnapshotId,
     Trust,
-    Whole,
-    decode_snapshot,
-    encode_whole,
 )
 from tests.fakes.pki import Pki
 from worker.telemetry.metrics import Metrics

@@ -21,23 +21,25 @@ from cluster.routes import (
     TerminatingGateway,
     TerminatingRoute,
 )
-from cluster.snapshot import (
+from cluster.sections import (
     MAX_SECTIONS_BYTES,
     SECTIONS,
     Encoded,
+    Whole,
+    decode_snapshot,
+    encode_snapshot,
+    encode_whole,
+    size_problems,
+)
+from cluster.snapshot import (
     EndpointSet,
     Policy,
     Snapshot,
     SnapshotId,
     Trust,
-    Whole,
-    decode_snapshot,
-    encode_snapshot,
-    encode_whole,
     linked_services,
-    problems,
-    size_problems,
 )
+from cluster.wholeness import problems
 
 TD = "1234.consul"
 ROOT = Root(id="r1", pem=b"PEM", active=True)
