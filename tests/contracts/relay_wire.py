@@ -132,7 +132,7 @@ async def tls_client(outer: socket.socket, inner: socket.socket) -> tuple[Peer, 
     peer = TlsPeer(outer, made.peer_context(SSL.TLS_CLIENT_METHOD))
     peer.connection.set_connect_state()
     context = server_context(made.chain, made.key, [made.root], check_peer=lambda uris: None)
-    return peer, await both(peer, partial(accept, inner, context, timeout_seconds=5))
+    return peer, await both(peer, partial(accept, inner, context, timeout_seconds=30))
 
 
 async def tls_server(outer: socket.socket, inner: socket.socket) -> tuple[Peer, Leg]:
@@ -142,7 +142,7 @@ async def tls_server(outer: socket.socket, inner: socket.socket) -> tuple[Peer, 
     peer.connection.set_accept_state()
     context = origination_context(made.root)
     return peer, await both(
-        peer, partial(connect, inner, context, server_name="leaf.test", timeout_seconds=5)
+        peer, partial(connect, inner, context, server_name="leaf.test", timeout_seconds=30)
     )
 
 

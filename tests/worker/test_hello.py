@@ -1,5 +1,6 @@
 """Waiting for a hello on real TCP sockets: cut anywhere, slow, broken off, and still in the socket."""
 
+import gc
 import resource
 import socket
 import ssl
@@ -55,7 +56,7 @@ def low_water(sock):
 
 async def rejected(sock, **arguments):
     with pytest.raises(HelloRefused) as caught:
-        await read(sock, **{"timeout_seconds": 5} | arguments)
+        await read(sock, **{"timeout_seconds": 30} | arguments)
     assert isinstance(caught.value, ClientFault)
     return caught.value
 
@@ -63,7 +64,7 @@ async def rejected(sock, **arguments):
 async def test_a_hello_is_read_and_stays_in_the_socket(tcp):
     client, server = tcp
     client.sendall(HELLO)
-    found = await read(server, timeout_seconds=5)
+    found = await read(server, timeout_seconds=30)
     assert (found.server_name, found.length) == (NAME, len(HELLO))
     assert server.recv(65536) == HELLO
     assert low_water(server) == 1
@@ -77,7 +78,7 @@ async def test_a_hello_cut_at_every_byte(tcp):
             seen = []
 
             async def reading(seen=seen):
-                seen.append(await read(server, timeout_seconds=5))
+                seen.append(await read(server, timeout_seconds=30))
 
             nursery.start_soon(reading)
             await trio.testing.wait_all_tasks_blocked(0.0005)
@@ -108,17 +109,33 @@ async def test_byte_by_byte_over_many_records_wakes_a_few_times_only(tcp, monkey
     assert len(looks) <= 2 * records + 3, looks
 
 
+def cpu_seconds():
+    """Of this thread. Whoever spins for half a second takes as much, on a machine that lets him."""
+    used = resource.getrusage(resource.RUSAGE_THREAD)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.fixture
+def nothing_to_collect():
+    """The garbage of the tests before is nobody's time here."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("nothing_to_collect")
 async def test_a_half_hello_costs_no_cpu_until_the_deadline(tcp):
     client, server = tcp
     client.sendall(HELLO[:100])
-    before = resource.getrusage(resource.RUSAGE_THREAD)
+    before = cpu_seconds()
     started = trio.current_time()
     refused = await rejected(server, timeout_seconds=0.5)
-    after = resource.getrusage(resource.RUSAGE_THREAD)
+    took = cpu_seconds() - before
     assert refused.end is End.HELLO_TIMEOUT
     assert refused.reject is HelloReject.TIMEOUT
     assert trio.current_time() - started >= 0.5
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.05
+    assert took < 0.25
     assert low_water(server) == 1
 
 
@@ -130,13 +147,13 @@ async def test_a_drip_does_not_move_the_deadline(tcp):
             async def drip():
                 for at in range(len(HELLO)):
                     client.send(HELLO[at : at + 1])
-                    await trio.sleep(0.01)
+                    await trio.sleep(0.05)
 
             nursery.start_soon(drip)
             started = trio.current_time()
             refused = await rejected(server, timeout_seconds=0.3)
             assert refused.reject is HelloReject.TIMEOUT
-            assert trio.current_time() - started < len(HELLO) * 0.01
+            assert trio.current_time() - started < len(HELLO) * 0.05
             dripping.cancel()
 
 
@@ -149,7 +166,7 @@ async def test_a_hello_with_the_end_of_the_stream_behind_it_is_a_hello(tcp):
     client, server = tcp
     client.sendall(HELLO)
     client.shutdown(socket.SHUT_WR)
-    assert (await read(server, timeout_seconds=5)).server_name == NAME
+    assert (await read(server, timeout_seconds=30)).server_name == NAME
 
 
 @pytest.mark.parametrize("size", [0, 1, 4, 5, 9, 100, len(HELLO) - 1])
@@ -230,7 +247,7 @@ async def test_a_hello_larger_than_the_first_look(tcp):
             client.sendall(data[18_000:])
 
         nursery.start_soon(rest)
-        found = await read(server, timeout_seconds=5)
+        found = await read(server, timeout_seconds=30)
     assert (found.server_name, found.length) == (NAME, len(data))
 
 
@@ -244,15 +261,16 @@ async def test_cancelled_from_outside_it_leaves_the_socket_as_it_was(tcp):
     assert server.recv(100) == HELLO[:50]
 
 
+@pytest.mark.usefixtures("nothing_to_collect")
 async def test_a_socket_that_wakes_for_every_byte_is_not_spun_on():
     """Unix sockets ignore SO_RCVLOWAT when polled."""
     client, server = socket.socketpair()
     server.setblocking(False)
     with client, server:
         client.sendall(HELLO[:50])
-        before = resource.getrusage(resource.RUSAGE_THREAD).ru_utime
-        assert (await rejected(server, timeout_seconds=0.3)).reject is HelloReject.TIMEOUT
-        assert resource.getrusage(resource.RUSAGE_THREAD).ru_utime - before < 0.1
+        before = cpu_seconds()
+        assert (await rejected(server, timeout_seconds=0.5)).reject is HelloReject.TIMEOUT
+        assert cpu_seconds() - before < 0.25
 
 
 async def test_look_answers_at_once(tcp):

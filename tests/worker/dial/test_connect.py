@@ -12,6 +12,7 @@ import trio.testing
 from cluster.errors import Refused, UpstreamFault
 from cluster.reasons import End
 from tests.harness.descriptors import open_descriptors
+from tests.harness.programs import free_port
 from worker.dial import Address, Dialer, ResolveLimits, Resolver
 from worker.net.sockets import outbound_socket
 
@@ -248,9 +249,7 @@ async def test_no_source_port_left_is_our_overload(listener):
 
 async def test_a_connection_to_itself_is_a_refusal():
     """Simultaneous open: the kernel picks the destination port as the source port."""
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    port = free_port()
 
     def open_socket(family):
         sock = outbound_socket(family)

@@ -13,7 +13,7 @@ from tests.worker.gateways.front import Front
 from worker.settings import Limits
 
 #: For tests that wait for a limit; a handshake of their own must fit into it on a busy machine.
-QUICK = Limits(hello_timeout_seconds=1.0, handshake_timeout_seconds=1.0)
+QUICK = Limits(hello_timeout_seconds=1.0, handshake_timeout_seconds=3.0)
 waits_for_a_limit = pytest.mark.parametrize("limits", [QUICK])
 
 

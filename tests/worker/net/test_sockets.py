@@ -26,7 +26,7 @@ def option(sock, level, name):
     return sock.getsockopt(level, name)
 
 
-def wait_readable(sock, seconds=2.0):
+def wait_readable(sock, seconds=30.0):
     return bool(select.select([sock], [], [], seconds)[0])
 
 

@@ -222,7 +222,7 @@ async def test_a_port_in_use_is_told_keeps_nobody_from_the_rest_and_is_tried_aga
     async with site.coordinator() as coordinator:
         await serving(site, coordinator, port)
         with trio.socket.socket() as theirs:
-            await theirs.bind(("127.0.0.1", 0))
+            await theirs.bind(("127.0.0.1", free_port()))
             theirs.listen()
             taken = theirs.getsockname()[1]
             await serving(site, coordinator, port, taken, generation=2)

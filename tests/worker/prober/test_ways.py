@@ -29,7 +29,7 @@ def probe(kind, target, **fields):
         kind=ProbeKind(kind),
         target=target,
         interval_seconds=1,
-        **{"timeout_seconds": 5.0} | fields,
+        **{"timeout_seconds": 30.0} | fields,
     )
 
 

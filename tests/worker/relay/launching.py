@@ -27,7 +27,7 @@ class Launched:
         engine,
         address,
         *,
-        dial_seconds=5.0,
+        dial_seconds=30.0,
         limits=NO_LIMITS,
         pair=None,
         client_ssl=0,

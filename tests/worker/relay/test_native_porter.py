@@ -61,7 +61,7 @@ class House:
         self.clients = []
         self.gate = None
 
-    def lead(self, *addresses, name=NAME, dial_seconds=5.0):
+    def lead(self, *addresses, name=NAME, dial_seconds=30.0):
         endpoints = tuple((float(at + 1), address) for at, address in enumerate(addresses))
         return Lead(
             server_name=name,

@@ -121,7 +121,7 @@ async def from_s_client(engine, files, *options, begin=None):
             await trio.lowlevel.wait_readable(listener)
             inner, _ = listener.accept()
             inner.setblocking(False)
-            leg = await accept(inner, context, timeout_seconds=5)
+            leg = await accept(inner, context, timeout_seconds=30)
             peer, upstream = await plain(*tcp_pair())
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(carried.run, engine, leg, upstream)
@@ -211,7 +211,7 @@ async def test_a_key_update_of_the_upstream_goes_unnoticed(engine, files):
         sock = socket.create_connection(("127.0.0.1", port))
         sock.setblocking(False)
         context = origination_context(certificates().root)
-        leg = await connect(sock, context, server_name="leaf.test", timeout_seconds=5)
+        leg = await connect(sock, context, server_name="leaf.test", timeout_seconds=30)
         peer, client = await plain(*tcp_pair())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(carried.run, engine, client, leg)

@@ -60,7 +60,7 @@ def stdlib_client(mesh, issued, version=TLS13):
 
 def talk(sock, context):
     """Shake hands, write at once as clients do, and read: the bytes that came, or the alert."""
-    sock.settimeout(5)
+    sock.settimeout(30)
     try:
         with context.wrap_socket(sock, server_hostname="db") as tls:
             tls.sendall(b"hello")
@@ -69,7 +69,7 @@ def talk(sock, context):
         return error.reason
 
 
-async def serve_once(sock, context, timeout_seconds=5):
+async def serve_once(sock, context, timeout_seconds=30):
     """Accept, answer one message and close: the leg, or the fault."""
     with sock:
         try:
@@ -186,7 +186,7 @@ async def test_a_refused_client_that_writes_first_and_reads_late_still_reads_why
     client, ours = tcp_pair()
 
     def talk_late():
-        client.settimeout(5)
+        client.settimeout(30)
         with stdlib_client(mesh, None).wrap_socket(client, server_hostname="db") as tls:
             select.select([tls], [], [], 5)  # the alert is there
             select.select([], [], [], 0.05)  # and whatever follows on its heels
@@ -218,7 +218,7 @@ async def test_a_bug_in_the_check_lets_nobody_in_and_is_not_hidden(tcp_pair, mes
         issued = mesh.issue(uris=[WEB])
         nursery.start_soon(trio.to_thread.run_sync, talk, client, stdlib_client(mesh, issued))
         with pytest.raises(ZeroDivisionError):
-            await accept(ours, context, timeout_seconds=5)
+            await accept(ours, context, timeout_seconds=30)
         ours.close()
 
 
@@ -273,11 +273,11 @@ async def both(tcp_pair, server, client, **arguments):
     async with trio.open_nursery() as nursery:
 
         async def accepting():
-            legs["server"] = await accept(here, server, timeout_seconds=5)
+            legs["server"] = await accept(here, server, timeout_seconds=30)
 
         nursery.start_soon(accepting)
         legs["client"] = await connect(
-            there, client, server_name="db", timeout_seconds=5, check_peer=anybody, **arguments
+            there, client, server_name="db", timeout_seconds=30, check_peer=anybody, **arguments
         )
     return legs["client"], legs["server"]
 
@@ -369,7 +369,7 @@ async def with_s_client(server, *arguments, text=b""):
 async def serve_words(sock, server):
     """Accept and read until the client ends or breaks off, or has said a word: the leg, or the fault."""
     try:
-        leg = await accept(sock, server, timeout_seconds=5)
+        leg = await accept(sock, server, timeout_seconds=30)
     except ClientFault as fault:
         return fault
     buffer = memoryview(bytearray(1000))

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cluster.errors import UpstreamFault
 from cluster.reasons import End
+from tests.harness.programs import free_port
 from worker.tls.contexts import mesh_client_context, origination_context
 from worker.tls.handshake import connect
 from worker.tls.names_match import with_uri
@@ -36,7 +37,7 @@ def stdlib_server(issued, *, client_ca=None, version=ssl.TLSVersion.TLSv1_3):
 
 def answer(sock, context):
     """Shake hands, answer one message, close: what was heard, or the alert."""
-    sock.settimeout(5)
+    sock.settimeout(30)
     try:
         with context.wrap_socket(sock, server_side=True) as tls:
             heard = tls.recv(100)
@@ -67,7 +68,7 @@ async def _meet(tcp_pair, receive, server, client, name, **arguments):
         nursery.start_soon(be_server)
         with ours:
             try:
-                leg = await connect(ours, client, server_name=name, timeout_seconds=5, **arguments)
+                leg = await connect(ours, client, server_name=name, timeout_seconds=30, **arguments)
             except UpstreamFault as fault:
                 outcome = fault
             else:
@@ -177,7 +178,7 @@ async def test_a_refusal_of_our_certificate_that_comes_late_is_a_reset(tcp_pair,
     server = stdlib_server(ca.issue(dns=["db"]), client_ca=ca)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, answer, there, server)
-        leg = await connect(ours, origination_context(ca.pem), server_name="db", timeout_seconds=5)
+        leg = await connect(ours, origination_context(ca.pem), server_name="db", timeout_seconds=30)
         with pytest.raises(ConnectionResetError, match="certificate required"):
             await receive(leg)
         ours.close()
@@ -225,7 +226,7 @@ async def test_a_server_that_speaks_no_tls(tcp_pair, ca, sent, words):
     there.send(sent)
     there.shutdown(socket.SHUT_WR)
     with pytest.raises(UpstreamFault, match=words) as caught:
-        await connect(ours, origination_context(ca.pem), server_name="db", timeout_seconds=5)
+        await connect(ours, origination_context(ca.pem), server_name="db", timeout_seconds=30)
     assert caught.value.end is End.UPSTREAM_TLS
 
 
@@ -234,7 +235,7 @@ async def test_a_server_that_resets(tcp_pair, ca):
     there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     there.close()
     with pytest.raises(UpstreamFault, match="Connection reset by peer"):
-        await connect(ours, origination_context(ca.pem), server_name="db", timeout_seconds=5)
+        await connect(ours, origination_context(ca.pem), server_name="db", timeout_seconds=30)
 
 
 # ---------------------------------------------------------------- the openssl program
@@ -243,8 +244,7 @@ async def test_a_server_that_resets(tcp_pair, ca):
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 async def test_openssl_s_server(receive, ca, tmp_path, version):
     chain, key = ca.issue(dns=["db.example.com"]).files(tmp_path, "server")
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
+    port = free_port()
     command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", chain, "-key", key]
     server = await trio.lowlevel.open_process(
         [*command, version, "-rev", "-naccept", "1"],
@@ -260,7 +260,7 @@ async def test_openssl_s_server(receive, ca, tmp_path, version):
             ours.setblocking(False)
             context = origination_context(ca.pem)
             with ours:
-                leg = await connect(ours, context, server_name="db.example.com", timeout_seconds=5)
+                leg = await connect(ours, context, server_name="db.example.com", timeout_seconds=30)
                 leg.send(memoryview(b"hello\n"))
                 assert await receive(leg) == b"olleh\n"
     finally:

@@ -58,11 +58,11 @@ async def shake_hands(outer, inner, server, client):
     async with trio.open_nursery() as nursery:
 
         async def accepting():
-            made["server"] = await accept(inner, server, timeout_seconds=5)
+            made["server"] = await accept(inner, server, timeout_seconds=30)
 
         nursery.start_soon(accepting)
         made["client"] = await connect(
-            outer, client, server_name="b", timeout_seconds=5, check_peer=lambda peer: None
+            outer, client, server_name="b", timeout_seconds=30, check_peer=lambda peer: None
         )
     return made["server"], made["client"]
 
@@ -307,11 +307,11 @@ async def test_bytes_that_came_with_the_handshake_are_the_first_read(tcp_pair, c
     async with trio.open_nursery() as nursery:
 
         async def accepting():
-            accepted.append(await accept(inner, server, timeout_seconds=5))
+            accepted.append(await accept(inner, server, timeout_seconds=30))
 
         nursery.start_soon(accepting)
         leg = await connect(
-            outer, client, server_name="b", timeout_seconds=5, check_peer=lambda peer: None
+            outer, client, server_name="b", timeout_seconds=30, check_peer=lambda peer: None
         )
         leg.send(memoryview(b"early"))
         leg.shutdown_write()

@@ -83,7 +83,7 @@ def a_client(issued, root, version):
 
 def call(sock, context, session, name):
     """Shake hands, read the greeting: the session to come back with, and whether one was resumed."""
-    sock.settimeout(5)
+    sock.settimeout(30)
     try:
         with context.wrap_socket(sock, server_hostname=name, session=session) as tls:
             assert tls.recv(100) == b"hi"
@@ -107,7 +107,7 @@ def visit(tcp_pair):
             nursery.start_soon(be_client)
             with inner:
                 try:
-                    outcome = await accept(inner, server_context, timeout_seconds=5)
+                    outcome = await accept(inner, server_context, timeout_seconds=30)
                 except (ClientFault, ZeroDivisionError, TypeError) as fault:
                     outcome = fault
                 else:
@@ -372,7 +372,7 @@ def outside(new_authority):
 
 
 def greet(sock, context):
-    sock.settimeout(5)
+    sock.settimeout(30)
     with context.wrap_socket(sock, server_side=True) as tls:
         tls.sendall(b"hi")
         assert tls.recv(10) == b"bye"
@@ -404,7 +404,7 @@ async def test_our_own_clients_never_resume(tcp_pair, receive, outside, mesh, ve
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, inner)
             leg = await connect(
-                outer, client, server_name=name, timeout_seconds=5, check_peer=check
+                outer, client, server_name=name, timeout_seconds=30, check_peer=check
             )
             assert await receive(leg) == b"hi"
             leg.send(memoryview(b"bye"))
