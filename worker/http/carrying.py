@@ -23,30 +23,41 @@ def can_carry(source: Wire, sink: Wire) -> bool:
     return source.is_plain() and sink.is_plain()
 
 
-async def carry(source: Wire, body: SizedBody, sink: Wire, moved: Callable[[], None]) -> None:
-    """Pass on the rest of the body; `moved` is called whenever some of it has been sent.
+def carry_at_once(source: Wire, body: SizedBody, sink: Wire) -> tuple[bytes, bool]:
+    """Pass on what has come of the body, but not more than others would wait for.
 
-    Raises `Malformed` at the source's end, and `ConnectionError`, having marked who was lost.
+    What the sink has not taken of it, and whether there may be more already; if not, the source has to be
+    waited for. Raises `Malformed` at the source's end, and `ConnectionError`, having marked who was lost.
     """
     calls = native.carrying
+    state, taken, rest = calls.carry(source.channel, sink.channel, body.left)
+    body.passed(taken)
+    if taken > len(rest):
+        sink.sent(taken - len(rest))
+    if state == calls.SOURCE_ENDED:
+        body.end()
+    elif state == calls.SOURCE_LOST:
+        raise source.lost(ConnectionResetError("the source is gone"))
+    elif state == calls.SINK_LOST:
+        raise sink.lost(ConnectionResetError("the sink is gone"))
+    return rest, state == calls.MORE_AT_ONCE
+
+
+async def carry(source: Wire, body: SizedBody, sink: Wire, moved: Callable[[], None]) -> None:
+    """Pass on all that is to come of the body; `moved` is called whenever some of it has been sent.
+
+    Raises as `carry_at_once`.
+    """
     while True:
-        state, taken, rest = calls.carry(source.channel, sink.channel, body.left)
-        body.passed(taken)
-        if taken > len(rest):
-            sink.sent(taken - len(rest))
-        if state == calls.SOURCE_ENDED:
-            body.end()
-        elif state == calls.SOURCE_LOST:
-            raise source.lost(ConnectionResetError("the source is gone"))
-        elif state == calls.SINK_LOST:
-            raise sink.lost(ConnectionResetError("the sink is gone"))
+        left = body.left
+        rest, is_more = carry_at_once(source, body, sink)
         if rest:
             await sink.send(rest)
-        if taken:
+        if body.left < left:
             moved()
         if body.is_over:
             return
-        if state == calls.MORE_LATER:
-            await trio.lowlevel.wait_readable(source.leg.sock)
-        else:
+        if is_more:
             await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.wait_readable(source.leg.sock)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import trio
 
 from worker.http.bodies import Body, Malformed, SizedBody, body_of
-from worker.http.carrying import can_carry, carry
+from worker.http.carrying import can_carry, carry, carry_at_once
 from worker.http.faults import BadRequest, BadResponse
 from worker.http.fields import CHUNKED, Fields, lines
 from worker.http.heads import is_chunked, response_head, switching
@@ -166,7 +166,12 @@ class Exchange:
             if is_whole and not upstream.has_sent:
                 raise UpstreamLost(unanswered=True) from None
             # It may have answered before it went.
-        return await (self._answer(upstream.more_alone) if is_whole else self._both_ways())
+        rest = b"" if is_whole else self._begin_upload()
+        if rest or not body.is_over:
+            return await self._both_ways(rest)
+        if not is_whole:
+            self._sent()
+        return await self._answer(upstream.more_alone)
 
     async def _send_left(self, left: bytes) -> None:
         """The rest of a request that was sent without a task; it is waited for since then."""
@@ -183,11 +188,33 @@ class Exchange:
         seconds = self._timeout_seconds if phase is Phase.ANSWER else self._limits.stall_seconds
         self._patience.wait(phase, seconds)
 
-    async def _both_ways(self) -> Outcome:
+    def _begin_upload(self) -> bytes:
+        """Mostly all of a body has come by now: then it is nobody's task. What was read and not sent."""
+        client, body, upstream = self._client, self._body, self._upstream
+        if not isinstance(body, SizedBody) or not can_carry(client, upstream):
+            return b""
+        try:
+            rest, _ = carry_at_once(client, body, upstream)
+        except Malformed as error:
+            raise BadRequest(str(error)) from None
+        except ConnectionError:
+            if client.is_lost:
+                raise
+            return b""  # as above
+        return rest
+
+    def _sent(self) -> None:
+        """All of the request."""
+        self._is_sent = True
+        if self._patience.phase is Phase.UPLOAD:
+            self._expect(Phase.ANSWER)
+
+    async def _both_ways(self, rest: bytes) -> Outcome:
+        """The rest of the body, of which `rest` was read, and the answer, which may come before its end."""
         outcome: Outcome | None = None
         self._fault = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._upload, nursery.cancel_scope)
+            nursery.start_soon(self._upload, rest, nursery.cancel_scope)
             try:
                 outcome = await self._answer(self._upstream.more)
             except Exception as error:
@@ -198,11 +225,11 @@ class Exchange:
         assert outcome is not None
         return outcome
 
-    async def _upload(self, exchange: trio.CancelScope) -> None:
-        """The rest of the body. If the caller is to blame for its end, so for that of the exchange."""
+    async def _upload(self, rest: bytes, exchange: trio.CancelScope) -> None:
+        """See `_both_ways`. If the caller is to blame for its end, so for that of the exchange."""
         chunked = self._request.length == CHUNKED
         try:
-            await self._pump(self._client, self._body, self._upstream, b"", chunked=chunked)
+            await self._pump(self._client, self._body, self._upstream, rest, chunked=chunked)
         except Malformed as error:
             self._fault = BadRequest(str(error))
             exchange.cancel()
@@ -211,9 +238,7 @@ class Exchange:
                 self._fault = error
                 exchange.cancel()
         else:
-            self._is_sent = True
-            if self._patience.phase is Phase.UPLOAD:
-                self._expect(Phase.ANSWER)
+            self._sent()
 
     async def _answer(self, more: More) -> Outcome:
         response = self._amend(await self._head(more))
@@ -255,7 +280,9 @@ class Exchange:
                 content, source.unread = body.take(source.unread)
                 data += framed(content, chunked=chunked)
             if body.is_over:
-                await sink.send(data + last_chunk(body.trailers) if chunked else data)
+                data += last_chunk(body.trailers) if chunked else b""
+                if data:
+                    await sink.send(data)
                 return
             self._patience.wait(self._patience.phase, self._limits.stall_seconds)
             if data:
