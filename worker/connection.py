@@ -24,6 +24,9 @@ log = structlog.get_logger()
 #: How long connections that were just ended may take to be accounted for; it is a turn of the engine.
 LAST_ENDS_SECONDS = 1.0
 
+#: So much of what is said of an end is kept, in characters.
+_DETAIL_LIMIT = 300
+
 #: Endings that the caller must not take for a complete answer: it sees a reset.
 _ABORT = frozenset(
     {
@@ -183,10 +186,12 @@ async def _ending(inbound: Inbound, serve: Serve) -> End:
             end = await serve(inbound)
     except Ended as ended:
         log.debug("connection ended", end=ended.end, detail=ended.detail, gateway=entry.gateway)
-        end = ended.end
+        end, entry.detail = ended.end, ended.detail[:_DETAIL_LIMIT]
     except Exception:
         _log_bug(entry)
         end = End.INTERNAL
+    if entry.ended_by is not None:
+        entry.detail = ""  # it says how the task met its end, not why
     return entry.ended_by or end
 
 

@@ -39,6 +39,7 @@ class Entry:
         "anchors",
         "caller",
         "denied",
+        "detail",
         "ended_by",
         "endpoint",
         "expires_at",
@@ -77,6 +78,8 @@ class Entry:
         #: The roots by which those were believed who proved who they are, by fingerprint.
         self.anchors: tuple[str, ...] = ()
         self.ended_by: End | None = None
+        #: What its task said of the end, for people; empty where the end says all.
+        self.detail = ""
         self.flow = Flow()
         self.meters: ServiceMeters | None = None
         #: The requests that are under way, where there may be many at once.

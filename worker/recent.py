@@ -34,6 +34,7 @@ class Closed:
         return entry.describe(self.at) | {
             "state": "closed",
             "end": self.end.value,
+            "detail": entry.detail,
             "opened_at": round(unix_now - (now - entry.started), 3),
             "closed_at": round(unix_now - (now - self.at), 3),
         }

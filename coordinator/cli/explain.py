@@ -92,6 +92,7 @@ def _explain_connection(settings: Settings, connection: str) -> None:
             ("Closed", time_of(found["closed_at"]) if "closed_at" in found else ""),
             ("Lasted", f"{found['age_seconds']:.3f} s"),
             ("End", found.get("end", "")),
+            ("Because", found.get("detail", "")),
             ("Look at", found.get("look_at", "")),
             ("Source", found["source"]),
             ("Decision then", f"{verdict} at generation {then['generation']}"),

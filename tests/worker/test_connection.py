@@ -283,6 +283,44 @@ async def test_what_a_relay_says_is_the_ending_and_its_bytes_are_counted(frame, 
 
 
 @pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("TLS files: '/no/ca.pem' is not there", "TLS files: '/no/ca.pem' is not there"),
+        ("x" * 999, "x" * 300),
+    ],
+)
+async def test_what_was_said_of_the_end_is_kept_with_it(frame, words, kept):
+    async def serve(inbound):
+        routed(inbound)
+        await trio.lowlevel.checkpoint()
+        raise UpstreamFault(End.UPSTREAM_TLS, words)
+
+    made = frame(serve)
+    made.connect().close()
+    await made.over()
+    (closed,) = made.world.recent.page(0, 10)
+    assert closed.describe(0.0, 0.0)["detail"] == kept
+
+
+async def test_who_was_ended_from_outside_has_that_reason_alone(frame):
+    async def serve(inbound):
+        routed(inbound)
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise UpstreamFault(End.DIAL_REFUSED, "given up")
+
+    made = frame(serve)
+    made.connect().close()
+    await trio.testing.wait_all_tasks_blocked()
+    made.entry.end(End.CLOSED_BY_OPERATOR)
+    await made.over()
+    (closed,) = made.world.recent.page(0, 10)
+    shown = closed.describe(0.0, 0.0)
+    assert (shown["end"], shown["detail"]) == ("closed_by_operator", "")
+
+
+@pytest.mark.parametrize(
     ("who", "end"), [("client", End.CLIENT_RESET), ("server", End.UPSTREAM_RESET)]
 )
 async def test_a_reset_is_passed_on_and_told_apart(frame, far, who, end):

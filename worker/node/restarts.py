@@ -7,6 +7,7 @@ backs off, as a worker that dies at each start would take the host with it; a wo
 would fail in the same way again, so it waits long.
 """
 
+import signal
 from dataclasses import dataclass
 from enum import Enum, unique
 
@@ -19,6 +20,7 @@ class Cause(Enum):
 
     STOPPED = "it was asked to stop by somebody else"
     CRASHED = "it crashed"
+    KILLED = "it was killed: by somebody, or by the kernel for want of memory"
     COULD_NOT_BOOT = "it could not boot"
 
 
@@ -72,6 +74,8 @@ def after_exit(
 def _cause(code: int | None) -> Cause:
     if code == ASKED_TO_STOP:
         return Cause.STOPPED
+    if code == -signal.SIGKILL:
+        return Cause.KILLED
     return Cause.COULD_NOT_BOOT if code == COULD_NOT_BOOT else Cause.CRASHED
 
 

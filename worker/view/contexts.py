@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import structlog
+
 from cluster.authorize import caller_of
 from cluster.certs import Leaf, TrustBundle
 from cluster.errors import UpstreamFault
@@ -19,6 +21,8 @@ from cluster.reasons import End
 from cluster.routes import OriginationTls
 from worker.tls.contexts import mesh_client_context, origination_context, server_context
 from worker.tls.peer import fingerprint_of
+
+log = structlog.get_logger()
 
 #: What callers may choose from by ALPN, by the protocol of what is served, in our order (Consul's own).
 ALPN: Mapping[str, tuple[bytes, ...]] = {
@@ -154,13 +158,14 @@ class ClientContext:
 class Origination:
     """TLS to the outside for one set of files, which are read again when they change on disk."""
 
-    __slots__ = ("_alpn", "_context", "_stamp", "tls")
+    __slots__ = ("_alpn", "_context", "_stamp", "_told", "tls")
 
     def __init__(self, tls: OriginationTls, alpn: tuple[bytes, ...] = ()) -> None:
         self.tls = tls
         self._alpn = alpn
         self._stamp: tuple[tuple[int, int, int], ...] | None = None
         self._context: Context = None
+        self._told = ""
 
     def context(self) -> Context:
         """The context for the files as they are now.
@@ -174,8 +179,16 @@ class Origination:
                 self._context = self._load()
                 self._stamp = seen
         except (OSError, ValueError) as error:
+            self._tell(str(error))
             raise UpstreamFault(End.UPSTREAM_TLS, f"TLS files: {error}") from error
+        self._told = ""
         return self._context
+
+    def _tell(self, reason: str) -> None:
+        """Once, not for each connection."""
+        if reason != self._told:
+            log.error("TLS files cannot be used: what needs them is not reached", reason=reason)
+            self._told = reason
 
     def _paths(self) -> tuple[str, ...]:
         tls = self.tls

@@ -170,12 +170,14 @@ async def test_connect_ca_set_config_names_what_is_wrong(lockgate, tmp_path, con
 
 async def test_explain_a_connection_a_request_and_a_plan(lockgate, services, file):
     closed = LIVE | {"state": "closed", "end": "denied", "opened_at": 1.0, "closed_at": 2.0}
+    closed |= {"detail": "so it was said"}
     decision = {"allowed": False, "rule": None, "default": True, "precedence": 0, "reason": "no"}
     services.fleet.ended = [closed | {"decision": decision}]
     out = (await lockgate("explain", "-connection", "n1/0/1")).out
     assert "denied at generation 7" in out
     assert "1970-01-01T00:00:02Z" in out
     assert "Intentions: ask" in out
+    assert "Because:        so it was said" in out
     assert "Now:" in out
     pair = ("explain", "-source", "web", "-destination", "billing")
     asked = (await lockgate(*pair, "-path", "/x", "-header", "a:b")).out

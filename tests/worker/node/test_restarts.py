@@ -15,7 +15,8 @@ LONG = Policy().calm_seconds
         (0, 0.01, 0, Cause.STOPPED, 0.1, 1, False),  # else it would spin
         (1, 5, 0, Cause.CRASHED, 0.1, 1, False),
         (1, 5, 1, Cause.CRASHED, 0.2, 2, False),
-        (-9, 5, 4, Cause.CRASHED, 1.6, 5, False),
+        (-9, 5, 4, Cause.KILLED, 1.6, 5, False),
+        (-11, 5, 4, Cause.CRASHED, 1.6, 5, False),
         (None, 5, 5, Cause.CRASHED, 3.2, 6, True),
         (1, 5, 7, Cause.CRASHED, 10.0, 8, True),
         (1, LONG, 7, Cause.CRASHED, 0.1, 1, False),

@@ -2,6 +2,7 @@ import os
 
 import msgspec
 import pytest
+import structlog
 
 from cluster.errors import UpstreamFault
 from cluster.reasons import End
@@ -60,6 +61,20 @@ def test_it_recovers_when_the_file_is_back(paths):
         origination.context()
     paths[0].write_bytes(text)
     assert origination.context() is not None
+
+
+def test_the_log_tells_of_it_once_and_again_when_it_comes_back(paths):
+    origination = Origination(files(*paths))
+    text = paths[0].read_bytes()
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            paths[0].unlink()
+            for _ in range(3):
+                with pytest.raises(UpstreamFault):
+                    origination.context()
+            paths[0].write_bytes(text)
+            origination.context()
+    assert [paths[0].name in line["reason"] for line in logs] == [True, True]
 
 
 def test_half_a_rotation_is_refused_until_it_is_whole(paths, pki, tmp_path):
