@@ -133,7 +133,8 @@ class Fanout:
 
     async def _supply(self, link: Link) -> None:
         """Send one worker what it lacks, for as long as this link is the one of its index."""
-        if link.index >= self._fleet.size:  # of an earlier node, which had more workers
+        # of an earlier node, which had more workers, or still starting when all were told to leave
+        if link.index >= self._fleet.size or self._fleet.leaving:
             await self.say(link, Drain(grace_seconds=self._grace_seconds))
             return
         while self._fleet.member(link.index).link is link:

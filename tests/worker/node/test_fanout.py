@@ -8,7 +8,7 @@ import trio
 
 from cluster.bus import connect, serve
 from cluster.codec import encode
-from cluster.messages import WIRE_VERSION, Hello, Keys, Refusal, WorkerStatus, pack, unpack
+from cluster.messages import WIRE_VERSION, Drain, Hello, Keys, Refusal, WorkerStatus, pack, unpack
 from worker.node import fanout
 from worker.node.changes import Changes
 from worker.node.fanout import Fanout
@@ -18,10 +18,14 @@ NEXT_VERSION = WIRE_VERSION + 1
 
 
 @pytest.fixture
-async def endpoint():
+def fleet():
+    return Fleet(size=1, changes=Changes(), clock=trio.current_time)
+
+
+@pytest.fixture
+async def endpoint(fleet):
     """Of a node with one worker, which has no snapshot and no leaves to give."""
     ring = SimpleNamespace(version=0, leaves=(), is_complete=True, has_received=True)
-    fleet = Fleet(size=1, changes=Changes(), clock=trio.current_time)
     with tempfile.TemporaryDirectory() as folder:
         async with serve(f"ipc://{folder}/w") as bus, trio.open_nursery() as nursery:
             made = Fanout(bus, fleet, ring, lambda: None, print, grace_seconds=0)
@@ -60,3 +64,12 @@ async def test_what_is_not_understood_is_refused_once_and_costs_no_worker(
         assert reason in refusal.reason
         with trio.move_on_after(0.1):  # the next one would come after an hour
             pytest.fail(f"told again: {unpack(await stranger.receive())}")
+
+
+async def test_a_worker_that_comes_when_the_node_leaves_is_told_to_leave_too(endpoint, fleet):
+    """It was still starting when all were told, and would otherwise be waited for, and killed."""
+    fleet.leaving = True
+    async with connect(endpoint) as worker:
+        with trio.fail_after(30):
+            await worker.send(hello())
+            assert isinstance(unpack(await worker.receive()), Drain)
