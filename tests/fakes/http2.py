@@ -54,13 +54,14 @@ class Answer:
 @dataclass
 class Http2Server:
     """An upstream; `answer` makes an `Answer` of an `Asked`, or bytes that are sent as they are, or None to
-    hang up. With `early` it does so without waiting for the body.
+    hang up. With `early` it does so without waiting for the body; one that `stays` hangs up behind no bytes.
     """
 
     answer: object
     settings: dict = field(default_factory=dict)
     seen: list = field(default_factory=list)
     early: bool = False
+    stays: bool = False
     upstream: object = None
     links: list = field(default_factory=list)
 
@@ -141,7 +142,7 @@ class Link:
 
     def _answer(self, stream, answer):
         if not isinstance(answer, Answer):
-            self.is_over = True
+            self.is_over = not (answer and self.server.stays)
             if answer:
                 self.conn.clear_outbound_data_buffer()
                 self.conn._data_to_send += answer

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from worker.http.fields import CHUNKED, NOT_IN_TRAILERS, Fields
 from worker.http.grammar import CHUNK_LINE, CHUNK_LINE_BEGUN, FIELD, TRAILERS
-from worker.http.limits import CHUNK_LINE_BYTES, TRAILER_BYTES
+from worker.http.limits import CHUNK_EXCESS_BYTES, CHUNK_LINE_BYTES, TRAILER_BYTES
 
 _NO_TRAILERS: Fields = ()
+_EARNED_PER_CHUNK = 16
 _Step = Callable[[bytes, int, list[bytes]], tuple[int, bool]]
 
 
@@ -96,13 +97,14 @@ class UntilTheEnd:
 class ChunkedBody:
     """Chunks up to the empty one, and the trailers behind it."""
 
-    __slots__ = ("_held", "_left", "_step", "is_over", "trailers")
+    __slots__ = ("_excess", "_held", "_left", "_step", "is_over", "trailers")
 
     def __init__(self) -> None:
         self.is_over = False
         self.trailers: Fields = _NO_TRAILERS
         self._held = b""  # of a line that is not whole yet
         self._left = 0  # of the chunk
+        self._excess = 0  # of lines over data
         self._step: _Step = self._line
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
@@ -133,6 +135,10 @@ class ChunkedBody:
         if found is None:
             raise Malformed("a bad chunk size")
         self._left = int(found[1], 16)
+        self._excess += end + 2 - at - _EARNED_PER_CHUNK - 2 * self._left
+        if self._excess > CHUNK_EXCESS_BYTES:
+            raise Malformed("chunks of little but extensions")
+        self._excess = max(self._excess, 0)
         self._step = self._data if self._left else self._trailers
         return end, True
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 #: A line of a chunk, its extensions included; nobody needs extensions, so this is generous.
 CHUNK_LINE_BYTES = 256
+#: What the lines of a body's chunks may take beside their data, before it is no body but a flood. Each chunk
+#: earns 16 bytes and twice its data, so nobody who sends a byte at a time without extensions gets near.
+CHUNK_EXCESS_BYTES = 16 * 1024
 #: All trailers of a message.
 TRAILER_BYTES = 8 * 1024
 #: The rest of a body that nobody wants is read up to here, to keep the connection; beyond it is closed.

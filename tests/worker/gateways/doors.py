@@ -60,8 +60,10 @@ class Door:
         self._contexts = {}
 
     async def start_program(self, serve=None):
-        """Where requests end; `serve` makes another of the connection's stream."""
-        if serve is not None or not self.is_http:
+        """Where requests end; `serve` is what else serves a connection's stream, or a server of HTTP/2."""
+        if isinstance(serve, Http2Server):
+            self.behind = await serve.start(self.nursery)
+        elif serve is not None or not self.is_http:
             more = (serve,) if serve else ()
             self.behind = await start_upstream(self.nursery, *more)
         elif self.has_http2:

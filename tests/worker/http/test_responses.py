@@ -5,6 +5,7 @@ import pytest
 from worker.http.bodies import Malformed, body_of
 from worker.http.faults import BadResponse
 from worker.http.fields import CHUNKED
+from worker.http.limits import CHUNK_EXCESS_BYTES
 from worker.http.reading import next_response
 from worker.http.responses import Ends
 
@@ -95,3 +96,30 @@ def test_a_body_that_ends_too_early_is_no_body():
     assert body.take(b"abc") == (b"abc", b"")
     body.end()
     assert body.is_over
+
+
+def chunks(count, extension, size=1):
+    return b"%x;%b\r\n%b\r\n" % (size, extension, b"x" * size) * count
+
+
+def test_chunks_of_little_but_extensions_are_no_body():
+    """A line earns its 16 bytes, and twice its data; what is behind that is bounded for the whole body."""
+    body = body_of(CHUNKED)
+    for _ in range(CHUNK_EXCESS_BYTES // 190):
+        body.take(chunks(1, b"a" * 200))
+    with pytest.raises(Malformed, match="extensions"):
+        body.take(chunks(2, b"a" * 200))
+
+
+@pytest.mark.parametrize("sent", [chunks(20_000, b"a=bcdefg"), chunks(500, b"a" * 200, size=120)])
+def test_chunks_with_extensions_that_somebody_may_mean_are_a_body(sent):
+    body = body_of(CHUNKED)
+    content, _ = body.take(sent + b"0\r\n\r\n")
+    assert set(content) == set(b"x")
+    assert body.is_over
+
+
+def test_bytes_one_at_a_time_are_a_body():
+    body = body_of(CHUNKED)
+    content, _ = body.take(b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n")
+    assert len(content) == 100_000

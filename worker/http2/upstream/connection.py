@@ -293,6 +293,8 @@ class Connection:
             if seen.idle and not self._allowance.use(seen.idle, now):
                 raise NotHttp2(ErrorCodes.ENHANCE_YOUR_CALM, "too much of nothing")
             events = self._conn.receive_data(seen.rest)
+            if any(isinstance(event, h2.events.RequestReceived) for event in events):
+                raise NotHttp2(ErrorCodes.PROTOCOL_ERROR, "the upstream opens streams")
         except NotHttp2 as error:
             self._conn.close_connection(error.code)
             return self._broken(str(error))

@@ -210,7 +210,9 @@ class Stream:
         self.trailers = trailers_of(fields, self._carrier.max_fields)
 
     def got_end(self) -> None:
-        """The answer is whole. Raises `BadResponse`."""
+        """The answer is whole, if nothing of it was bad. Raises `BadResponse`."""
+        if self._error is not None:
+            return
         if self._left:
             raise BadResponse(f"{self._left} bytes of the body are missing")
         self.is_ended = True
