@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,23 +42,31 @@ class Places:
 
 
 class FreePorts:
-    """Ports of loopback that nobody listens on, each given once."""
+    """Ports of loopback that nobody listens on, each given once, whoever asks on this machine.
+
+    From its choice until a daemon listens, and while a daemon is started again, a port looks free to other
+    runs: an abstract unix socket (unix(7)) with the port in its name claims it, until `close`.
+    """
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._given: set[int] = set()
+        self._claims = ExitStack()
 
     def take(self) -> int:
         """Another one. Raises OSError when a thousand tries find none."""
         for _ in range(1000):
             port = self._chance.choice(_PORTS)
-            if port in self._given:
-                continue
-            with socket.socket() as probe, suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                self._given.add(port)
+            with ExitStack() as undo, suppress(OSError):
+                undo.enter_context(socket.socket(socket.AF_UNIX)).bind(f"\0lockgate-dev-{port}")
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+                self._claims.push(undo.pop_all())
                 return port
         raise OSError(f"no free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop}")
+
+    def close(self) -> None:
+        """The ports may be given again."""
+        self._claims.close()
 
 
 @contextmanager

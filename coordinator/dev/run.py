@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,7 @@ async def dev(
             raise ConfigError(loaded.problems)
         for warning in loaded.warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        ports = FreePorts(random.Random())
-        with private_directory() as root:
+        with closing(FreePorts(random.Random())) as ports, private_directory() as root:
             places = prepare(root, workers, state, ports)
             wanted = requests(loaded.items, places.node_name, ports.take)
             await _run(places, wanted, output, signals)

@@ -1,6 +1,7 @@
 """What is said once everything serves."""
 
 import random
+from contextlib import closing
 
 import pytest
 
@@ -16,8 +17,8 @@ EGRESS = Gateway(gateway="egress", kind="terminating-gateway", address="127.0.0.
 
 @pytest.fixture
 def shown():
-    with private_directory() as root:
-        places = prepare(root, None, None, FreePorts(random.Random(1)))
+    with closing(FreePorts(random.Random(1))) as ports, private_directory() as root:
+        places = prepare(root, None, None, ports)
         node = {"workers": [{"pid": 3}, {"pid": 4}]}
         return describe(places, [EGRESS], node, {"coordinator": 1, "node": 2})
 
