@@ -123,9 +123,20 @@ class Cluster:
                 f"the sidecar has its certificate, see {log}",
                 lambda: b"certificate" in log.read_bytes(),
             )
+            for upstream in upstreams:  # until then it closes who calls
+                wait_until(
+                    f"the sidecar knows where {upstream} is, see {log}",
+                    lambda name=upstream: _knows(log, name),
+                )
             yield found
         finally:
             stop(process)
+
+
+def _knows(log: Path, upstream: str) -> bool:
+    """Whether a sidecar has heard of an upstream's endpoints."""
+    lines = log.read_text().splitlines()
+    return any(" upstream " in line and f"service={upstream}" in line for line in lines)
 
 
 def stop(process: subprocess.Popen[Any], seconds: float = 10.0) -> int:
@@ -145,7 +156,7 @@ def samples(url: str, name: str, labels: dict[str, str]) -> Iterator[float]:
 
     from prometheus_client.parser import text_string_to_metric_families
 
-    text = urllib.request.urlopen(url, timeout=5).read().decode()
+    text = urllib.request.urlopen(url, timeout=30).read().decode()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == name and labels.items() <= sample.labels.items():

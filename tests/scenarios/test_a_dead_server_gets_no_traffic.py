@@ -19,7 +19,7 @@ GATEWAY = 'Kind = "terminating-gateway"\nName = "egress"\nServices = [{ Name = "
 def ask(url, *, method="GET", body=None):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, method=method)
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
 
 
@@ -49,7 +49,7 @@ class Shop:
             "Definition": {
                 "HTTP": f"http://127.0.0.1:{self.port}/health",
                 "Interval": "1s",
-                "Timeout": "1s",
+                "Timeout": "10s",
                 "SuccessBeforePassing": 2,
             },
         }

@@ -31,7 +31,7 @@ service {
     name     = "alive"
     http     = "http://localhost:%d/health"
     interval = "1s"
-    timeout  = "1s"
+    timeout  = "10s"
   }
   connect { sidecar_service {} }
 }
@@ -48,7 +48,7 @@ def test_a_workload_that_dies_leaves_the_snapshot_until_it_is_back(tmp_path):
 
     def asked():
         try:
-            return urllib.request.urlopen(f"http://127.0.0.1:{door}/", timeout=5).read()
+            return urllib.request.urlopen(f"http://127.0.0.1:{door}/", timeout=30).read()
         except (urllib.error.URLError, ConnectionError):
             return b""
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def test_exactly_the_planned_connections_are_closed(cluster, sidecar):
     """pgbench holds connections to postgres, redis-cli one to redis; deny web → postgres."""
     assert pgbench_init(sidecar.ports["postgres"]).returncode == 0
-    bench = start_pgbench(sidecar.ports["postgres"], seconds=60, clients=2)
+    bench = start_pgbench(sidecar.ports["postgres"], seconds=180, clients=2)
     redis = subprocess.Popen(
         [program("redis-cli", "redis-tools"), "-p", str(sidecar.ports["redis"])],
         stdin=subprocess.PIPE,
@@ -57,10 +57,10 @@ def test_exactly_the_planned_connections_are_closed(cluster, sidecar):
         assert seen["converged"]["generation"] == generation
         assert 0 < seen["revoked"]["connections"] <= len(doomed)
         monitor.send_signal(signal.SIGINT)
-        assert monitor.wait(10) == 0
-        bench.communicate(timeout=20)
+        assert monitor.wait(30) == 0
+        bench.communicate(timeout=30)
         assert bench.returncode != 0
-        assert _open(cluster) == live.keys() - doomed
+        wait_until("only they are closed", lambda: _open(cluster) == live.keys() - doomed)
         redis.stdin.write(b"GET held\n")
         redis.stdin.flush()
         assert redis.stdout.readline() == b"1\n"

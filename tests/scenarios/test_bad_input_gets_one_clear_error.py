@@ -161,10 +161,10 @@ def test_worker_out_of_descriptors_sheds_and_recovers(tmp_path, upstream):
         limit = program("prlimit", "util-linux")
         subprocess.run([limit, "--pid", str(worker), f"--nofile={in_use + 20}"], check=True)
         with ExitStack() as held:
-            kept = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            kept = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
             _round_trip(kept, b"before")
             for _ in range(40):
-                sock = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+                sock = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
                 sock.sendall(b"hold")
             shed = {"end": "overload"}
             wait_until(

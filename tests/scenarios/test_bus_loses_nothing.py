@@ -15,11 +15,12 @@ import pytest
 import trio
 
 from cluster.bus import keygen
+from tests.harness.programs import PATIENCE
 
 pytestmark = pytest.mark.slow
 
 MESSAGES = 100_000
-SECONDS = 60
+SECONDS = 60 * PATIENCE
 
 
 @asynccontextmanager

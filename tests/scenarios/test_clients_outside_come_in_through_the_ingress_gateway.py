@@ -228,7 +228,7 @@ def test_a_denial_ends_exactly_the_gateways_connections(cluster, ports):
     with cluster.sidecar("web", ["postgres"]) as web:
         inside = web.ports["postgres"]
         assert pgbench_init(inside).returncode == 0
-        benches = [start_pgbench(port, 30, clients=2) for port in (ports.postgres, inside)]
+        benches = [start_pgbench(port, 120, clients=2) for port in (ports.postgres, inside)]
         try:
             wait_until("all are open", lambda: len(_sources(cluster)) >= 6)
             assert sorted(set(_sources(cluster))) == [
