@@ -178,9 +178,9 @@ def test_parentheses_as_deep_as_they_like_are_harmless():
 
 def test_a_hostile_pattern_takes_linear_time():
     matches = compile_filter("Node matches `(a*)*(a|aa)+$`", NODE).matches
-    began = time.perf_counter()
+    began = time.process_time()
     assert not matches({"Node": "a" * 50_000 + "b"})
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @given(st.text(max_size=60))

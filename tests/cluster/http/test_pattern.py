@@ -47,6 +47,6 @@ def test_no_text_stalls(expression):
     """With backtracking these take longer than the universe is old."""
     text = "a" * 60_000
     compiled = pattern(expression)
-    began = time.perf_counter()
+    began = time.process_time()
     assert not compiled.matches(text)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

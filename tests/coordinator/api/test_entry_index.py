@@ -1,6 +1,5 @@
 """The index of entries follows every commit, whoever makes it, and a write stays quick among many."""
 
-import statistics
 import time
 
 from coordinator.api.entry_index import following
@@ -45,21 +44,21 @@ async def test_a_delete_that_breaks_others_is_refused(api, put):
 
 async def test_judging_a_write_takes_no_longer_among_many_entries(api, put, services):
     """Asked in a ratio, because a slow machine is slow with both."""
-    few = await _median_of_writes(put)
+    few = await _quickest_write(put)
     for number in range(3000):
         name = f"svc{number}"
         services.entries.put({"Kind": "service-defaults", "Name": name, "Protocol": "http"})
         services.entries.put({"Kind": "service-router", "Name": name, "Routes": []})
         services.entries.put({"Kind": "service-intentions", "Name": name, "Sources": []})
-    many = await _median_of_writes(put)
+    many = await _quickest_write(put)
     assert many < 3 * few + 0.002
 
 
-async def _median_of_writes(put):
+async def _quickest_write(put):
     taken = []
     for number in range(30):
         entry = {"Kind": "service-defaults", "Name": "web", "Protocol": "tcp"}
         began = time.perf_counter()
         await put("/v1/config", entry | {"Meta": {"number": str(number)}})
         taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+    return min(taken)

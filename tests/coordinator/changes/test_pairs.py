@@ -67,13 +67,13 @@ def test_permissions_without_a_request_are_a_denial():
 def test_five_thousand_services_and_a_change_for_all_of_them_are_bounded():
     known = [name(f"s{number}") for number in range(5_000)]
     rules = [rule(f"s{number}", f"s{number + 1}") for number in range(4_999)]
-    began = time.perf_counter()
+    began = time.process_time()
     found = pair_changes(policy(*rules), policy(*rules, rule("*", "*")), known, listed=100)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     assert found.allowed_total == 25_000_000 - 4_999
     assert len(found.newly_allowed) == 100
     assert took < 5.0
-    began = time.perf_counter()
+    began = time.process_time()
     one = pair_changes(policy(*rules), policy(*rules, rule("*", "s7")), known)
     assert one.allowed_total == 4_999
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0

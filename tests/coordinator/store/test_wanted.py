@@ -152,7 +152,16 @@ async def test_a_commit_among_many_records_is_quick(tmp_path):
     """25,000 records and a snapshot taken between commits: the size of the state must not show."""
     store = await open_store(tmp_path / "state")
     wanted = await Wanted.open(store)
+    few = await _quickest_commit(wanted)
     await wanted.commit([put(f"n{n % 500}/s{n}", port=n, pad="x" * 200) for n in range(25_000)])
+    many = await _quickest_commit(wanted)
+    await store.aclose()
+    print(f"{few * 1e3:.2f} ms among few, {many * 1e3:.2f} ms among many")
+    assert many < 3 * few + 0.02
+
+
+async def _quickest_commit(wanted):
+    """Of 30: what the disk and others on the machine add is in none of the quickest."""
     took = []
     for number in range(30):
         kept = wanted.state.snapshot()
@@ -160,7 +169,4 @@ async def test_a_commit_among_many_records_is_quick(tmp_path):
         await wanted.commit([put("n1/s1", port=number)])
         took.append(time.perf_counter() - start)
         assert kept.revision == wanted.state.revision - 1
-    await store.aclose()
-    median = sorted(took)[15]
-    print(f"median {median * 1e3:.2f} ms, worst {max(took) * 1e3:.2f} ms")
-    assert median < 0.05
+    return min(took)

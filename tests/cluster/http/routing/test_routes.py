@@ -285,10 +285,10 @@ def test_ten_thousand_hosts_cost_what_ten_do():
         found, chance, request = table(hosts), random.Random(1), Request(host="h7.example.com")
         best = math.inf
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.process_time()
             for _ in range(2000):
                 found.way(request, chance)
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.process_time() - began)
         return best
 
     assert cost(10_000) < 3 * cost(10)
