@@ -35,8 +35,10 @@ from worker.http.limits import DEFAULT_LIMITS, HttpLimits
 from worker.http.patience import Patience, Phase, Timers
 from worker.http.wire import Wire
 from worker.http2.faults import Broken
-from worker.http2.frames import Frame, Frames, Kind
+from worker.http2.frames import Frame, Kind
 from worker.http2.link import MAX_STREAMS, Link
+from worker.http2.packing import following
+from worker.http2.quick import Asked
 from worker.http2.serving import Serving
 from worker.http2.stream import Stream
 from worker.http2.turn import Turn
@@ -95,7 +97,7 @@ class Http2Conversation:
         self._limits = limits
         self._patience = Patience(timers)
         self._link = Link(client, limits, timers.clock)
-        self._frames = Frames(limits.head_bytes)
+        self._frames = following(limits.head_bytes)
         self._open: dict[int, Stream] = {}
         self._begun: list[Stream] = []  # of what was read last, and not served yet
         self._rested: list[Patience] = []  # of requests that are over, for others
@@ -182,12 +184,15 @@ class Http2Conversation:
                 return
 
     def _take(self, data: bytes) -> None:
-        kept, frames = self._frames.take(data)
+        parts, frames = self._frames.take(data)
         self._link.calm.arrived(frames, self._timers.clock())
         if any(frame.kind == Kind.GOAWAY for frame in frames):
             self._is_peer_leaving = True
-        for event in self._link.feed(kept):
-            self._on(event)
+        for event in self._link.feed(parts):
+            if isinstance(event, Asked):
+                self._asked(event.number, event.fields, is_whole=True)
+            else:
+                self._on(event)
         begun, self._begun = self._begun, []
         for stream in begun:
             self._begin(stream)

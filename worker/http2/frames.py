@@ -9,7 +9,7 @@ may be (`calm`), or what is inside.
 """
 
 from enum import IntEnum, unique
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias
 
 from h2.errors import ErrorCodes
 
@@ -21,7 +21,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME_BYTES = 16 * 1024
 _HEADER_BYTES = 9
 #: The most frames that one field block comes in: one would do for nearly all, four for the longest.
-_BLOCK_FRAMES = 32
+BLOCK_FRAMES = 32
 
 
 @unique
@@ -54,8 +54,41 @@ class Frame(NamedTuple):
     stream: int
 
 
-class Frames:
+@unique
+class What(IntEnum):
+    """What a `Part` is."""
+
+    OTHERS = 0  # the library's
+    REQUEST = 1  # a whole one, which may be
+    WINDOW = 2  # a window update
+
+
+#: What it is, the stream that it concerns (`OF_ALL`: maybe each), and its octets, of `REQUEST` and `WINDOW`
+#: a whole frame.
+Part: TypeAlias = tuple[int, int, bytes]
+OF_ALL = -1
+
+
+class Following(Protocol):
     """Follows the frames of one connection through its bytes, in whatever pieces they come."""
+
+    @property
+    def is_amid(self) -> bool:
+        """Whether the rest of a frame, or of a field block, is still to come."""
+        ...
+
+    @property
+    def is_in_head(self) -> bool:
+        """Whether that is the preface, or a field block."""
+        ...
+
+    def take(self, data: bytes) -> tuple[list[Part], list[Frame]]:
+        """What somebody has to read of `data`, and the frames that begin in it. Raises `Broken`."""
+        ...
+
+
+class Frames:
+    """See `Following`."""
 
     def __init__(self, block_bytes: int) -> None:
         """`block_bytes` bounds a field block, compressed and in however many frames it comes."""
@@ -69,16 +102,13 @@ class Frames:
 
     @property
     def is_amid(self) -> bool:
-        """Whether the rest of a frame, or of a field block, is still to come."""
         return bool(self._left or self._begun or self._block)
 
     @property
     def is_in_head(self) -> bool:
-        """Whether that is the preface, or a field block."""
         return bool(self._block) or not self._has_begun
 
-    def take(self, data: bytes) -> tuple[bytes, list[Frame]]:
-        """What somebody has to read of `data`, and the frames that begin in it. Raises `Broken`."""
+    def take(self, data: bytes) -> tuple[list[Part], list[Frame]]:
         found: list[Frame] = []
         kept: list[bytes] = []
         at = self._rest(data, 0, kept)
@@ -95,7 +125,7 @@ class Frames:
                 kept.append(data[at : at + _HEADER_BYTES])
             at = self._rest(data, at + _HEADER_BYTES, kept)
         self._begun = data[at:]
-        return b"".join(kept), found
+        return [(What.OTHERS, OF_ALL, b"".join(kept))], found
 
     def _rest(self, data: bytes, at: int, kept: list[bytes]) -> int:
         """The payload, as far as it has come; where it ends."""
@@ -111,6 +141,8 @@ class Frames:
             raise Broken(ErrorCodes.FRAME_SIZE_ERROR, why)
         if self._block and (frame.kind != Kind.CONTINUATION or frame.stream != self._block):
             raise Broken(ErrorCodes.PROTOCOL_ERROR, "another frame inside a field block")
+        if frame.kind == Kind.CONTINUATION and not self._block:
+            raise Broken(ErrorCodes.PROTOCOL_ERROR, "a continuation of nothing")
 
     def _follow(self, frame: Frame) -> None:
         """Through a field block."""
@@ -120,7 +152,7 @@ class Frames:
             return
         self._frames_in_block += 1
         self._bytes_in_block += frame.length
-        if self._frames_in_block > _BLOCK_FRAMES or self._bytes_in_block > self._block_bytes:
+        if self._frames_in_block > BLOCK_FRAMES or self._bytes_in_block > self._block_bytes:
             why = f"a field block of {self._bytes_in_block} bytes in {self._frames_in_block} frames"
             raise Broken(ErrorCodes.ENHANCE_YOUR_CALM, why)
         self._block = 0 if frame.flags & _END_HEADERS else frame.stream

@@ -13,9 +13,8 @@ from collections.abc import Callable
 
 import trio
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import Event
+from h2.events import Event, RemoteSettingsChanged, WindowUpdated
 from h2.exceptions import DenialOfServiceError, ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 from hpack.exceptions import HPACKError
@@ -26,7 +25,9 @@ from worker.http.limits import HttpLimits
 from worker.http.wire import Wire
 from worker.http2.calm import DRIP_BYTES, Calm
 from worker.http2.faults import Broken
-from worker.http2.frames import FRAME_BYTES
+from worker.http2.frames import FRAME_BYTES, OF_ALL, Part, What
+from worker.http2.packing import pack_quickly
+from worker.http2.quick import Asked, Server
 
 #: Requests under way at once on one connection; more are refused, and may be asked again.
 MAX_STREAMS = 100
@@ -42,17 +43,6 @@ _DEFAULT_WINDOW = 65535
 _NOT_YET = 2**31 - 1
 
 
-class _Server(H2Connection):
-    """Too many streams are refused one by one, which the library would end the connection for."""
-
-    MAX_CLOSED_STREAMS = 1024
-
-    @property
-    def open_inbound_streams(self) -> int:
-        self._open_streams(1)  # forgets those that are over
-        return 0
-
-
 class Link:
     """See `worker.http2.stream` for one stream of it."""
 
@@ -61,6 +51,7 @@ class Link:
         self.calm = Calm(clock())
         self._wire = wire
         self._h2 = _server(limits)
+        self._quick = self._h2.quick
         self._out = bytearray()
         self._wake = trio.Event()
         self._room = trio.Event()
@@ -69,8 +60,24 @@ class Link:
 
     # What has come.
 
-    def feed(self, data: bytes) -> list[Event]:
-        """What it says. Raises `Broken`."""
+    def feed(self, parts: list[Part]) -> list[Event | Asked]:
+        """What they say. Raises `Broken`."""
+        found: list[Event | Asked] = []
+        for what, stream, data in parts:
+            if what == What.REQUEST and (asked := self._quick.request(stream, data)):
+                found.append(asked)
+            elif what == What.WINDOW and (delta := self._quick.widened(stream, data)):
+                found.append(WindowUpdated(stream_id=stream, delta=delta))
+            else:
+                found += self._strictly(stream, data)
+        return found
+
+    def _strictly(self, stream: int, data: bytes) -> list[Event]:
+        """What the library says of a part; 0 or less is no stream."""
+        if stream > 0:
+            self._quick.leave(stream)
+        elif stream == OF_ALL:
+            self._quick.leave_all()
         try:
             events = self._h2.receive_data(data)
         except ProtocolError as error:
@@ -78,6 +85,8 @@ class Link:
             raise Broken(_code(error), str(error)) from None
         finally:
             self._flush()
+        if any(isinstance(event, RemoteSettingsChanged) for event in events):
+            self._quick.settings_changed()
         if self._h2.encoder.header_table_size > _TABLE_BYTES:
             self._h2.encoder.header_table_size = _TABLE_BYTES
         return events
@@ -92,31 +101,44 @@ class Link:
 
     def fields(self, stream: int, fields: list[Field], *, is_last: bool) -> None:
         """A head, or trailers."""
-        self._h2.send_headers(stream, fields, end_stream=is_last)
-        self._flush()
+        if stream in self._quick:
+            self._say(self._quick.fields(stream, fields, is_last=is_last))
+        else:
+            self._h2.send_headers(stream, fields, end_stream=is_last)
+            self._flush()
 
     def has_room(self, stream: int, size: int) -> bool:
         """Whether a body of that size can be said now, all of it."""
         if len(self._out) > _BACKLOG_BYTES:
             return False
-        return not size or self._h2.local_flow_control_window(stream) >= size
+        return not size or self._window(stream) >= size
+
+    def _window(self, stream: int) -> int:
+        if stream in self._quick:
+            return self._quick.window(stream)
+        return self._h2.local_flow_control_window(stream)
 
     def piece(self, stream: int, data: memoryview, *, is_last: bool) -> int:
         """As much of a body as there is a window for now; how much that was. Raises `Broken`."""
         size = len(data)
-        window = self._h2.local_flow_control_window(stream)
+        window = self._window(stream)
         taken = min(size, window, FRAME_BYTES)
         if taken <= 0 < size:
             return 0
         if taken < size and taken < DRIP_BYTES:
             self.calm.dripped(self.clock())
-        self._h2.send_data(stream, bytes(data[:taken]), end_stream=is_last and taken == size)
+        is_end = is_last and taken == size
+        if stream in self._quick:
+            self._say(self._quick.piece(stream, bytes(data[:taken]), is_last=is_end))
+        else:
+            self._h2.send_data(stream, bytes(data[:taken]), end_stream=is_end)
+            self._flush()
         self.calm.carried(taken)
-        self._flush()
         return taken
 
     def reset(self, stream: int, code: ErrorCodes) -> None:
         """End a stream; nothing if it is over, as whoever asks may have it reset in the same breath."""
+        self._quick.leave(stream)
         with contextlib.suppress(StreamClosedError):
             self._h2.reset_stream(stream, code)
         self._flush()
@@ -133,7 +155,10 @@ class Link:
             return
         self._is_told = is_last
         last = self._h2.highest_inbound_stream_id if is_last else _NOT_YET
-        self._out += GoAwayFrame(0, last_stream_id=last, error_code=code).serialize()
+        self._say(GoAwayFrame(0, last_stream_id=last, error_code=code).serialize())
+
+    def _say(self, data: bytes) -> None:
+        self._out += data
         self._wake.set()
 
     def _flush(self) -> None:
@@ -175,7 +200,7 @@ def _code(error: ProtocolError) -> ErrorCodes:
     return ErrorCodes(error.error_code)
 
 
-def _server(limits: HttpLimits) -> H2Connection:
+def _server(limits: HttpLimits) -> Server:
     config = H2Configuration(
         client_side=False,
         header_encoding=None,
@@ -184,7 +209,7 @@ def _server(limits: HttpLimits) -> H2Connection:
         validate_outbound_headers=False,
         normalize_outbound_headers=False,
     )
-    made = _Server(config)
+    made = Server(config)
     made.local_settings = Settings(
         client=False,
         initial_values={
@@ -194,7 +219,7 @@ def _server(limits: HttpLimits) -> H2Connection:
         },
     )
     # What is longer than that is answered; twice as long is not even decoded.
-    made.decoder.max_header_list_size = 2 * limits.head_bytes
+    pack_quickly(made, 2 * limits.head_bytes)
     made.initiate_connection()
     made.increment_flow_control_window(CONNECTION_WINDOW - _DEFAULT_WINDOW)
     return made

@@ -1,4 +1,7 @@
-"""A connection of HTTP/2 with nothing behind it: every request is answered by the gateway itself."""
+"""A connection of HTTP/2 with nothing behind it: every request is answered by the gateway itself.
+
+With and without what is done outside Python, where that was built.
+"""
 
 import socket
 
@@ -10,6 +13,7 @@ from worker.http.answers import Answer
 from worker.http.limits import HttpLimits
 from worker.http.patience import Timers
 from worker.http.wire import Wire
+from worker.http2 import native
 from worker.http2.conversation import Http2Conversation
 from worker.net.leg import PlainLeg
 
@@ -81,8 +85,16 @@ class Site:
         self.over.set()
 
 
+ENGINES = (True, False) if native.is_built else (False,)
+
+
+@pytest.fixture(params=ENGINES, ids=lambda is_native: "native" if is_native else "library")
+def engine(request, monkeypatch):
+    monkeypatch.setattr(native, "is_built", request.param)
+
+
 @pytest.fixture
-async def site(nursery):
+async def site(nursery, engine):
     made = Site(nursery)
     yield made
     nursery.cancel_scope.cancel()

@@ -2,6 +2,8 @@
 
 import contextlib
 
+import hpack
+import pytest
 import trio
 import trio.lowlevel
 from h2.errors import ErrorCodes
@@ -13,8 +15,9 @@ from trio.testing import MockClock
 from cluster.errors import ClientFault
 from cluster.reasons import End
 from tests.fakes.http2_client import frames_until_end
-from tests.worker.http2.conftest import Site
-from tests.worker.http2.corpus import HEAD, START, block, headers
+from tests.worker.http2.conftest import ENGINES, Site
+from tests.worker.http2.corpus import HEAD, START, block, headers, raw
+from worker.http2 import native
 
 OPEN = ("END_HEADERS",)
 
@@ -88,14 +91,39 @@ async def _converse(octets, cuts):
     return frames, site.end
 
 
-def converse(octets, cuts):
-    return trio.run(_converse, octets, cuts, clock=MockClock(autojump_threshold=0))
+def converse(octets, cuts, is_native):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "is_built", is_native)
+        return trio.run(_converse, octets, cuts, clock=MockClock(autojump_threshold=0))
 
 
+def said(frames):
+    """What frames mean, however it is packed, stream by stream; of a connection that broke how, as nobody can
+    say what was answered before.
+    """
+    unpack, found = hpack.Decoder(), []
+    for frame in frames:
+        if isinstance(frame, HeadersFrame):
+            found.append((frame.stream_id, sorted(frame.flags), unpack.decode(frame.data)))
+        elif isinstance(frame, DataFrame):
+            found.append((frame.stream_id, sorted(frame.flags), frame.data))
+        elif isinstance(frame, RstStreamFrame | GoAwayFrame):
+            code = ErrorCodes(frame.error_code)
+            if code is ErrorCodes.STREAM_CLOSED and isinstance(frame, GoAwayFrame):
+                code = ErrorCodes.PROTOCOL_ERROR  # the library, of a stream that it has forgotten
+            found.append((frame.stream_id, type(frame), code))
+    broken = [one for one in found if one[0] == 0 and one[2]]
+    return broken or sorted(found, key=lambda one: one[0])
+
+
+each = pytest.mark.parametrize("is_native", ENGINES)
+
+
+@each
 @settings(max_examples=60, deadline=None)
 @given(CONVERSATIONS, CUTS)
-def test_pieces_do_not_matter(parts, cuts):
-    frames, _ = converse(octets_of(parts), cuts)
+def test_pieces_do_not_matter(is_native, parts, cuts):
+    frames, _ = converse(octets_of(parts), cuts, is_native)
     assert not [frame for frame in frames if isinstance(frame, GoAwayFrame)]
     answered = {2 * at + 1 for at, part in enumerate(parts) if PARTS[part]}
     heads = [frame.stream_id for frame in frames if isinstance(frame, HeadersFrame)]
@@ -108,13 +136,60 @@ def test_pieces_do_not_matter(parts, cuts):
     assert resets == dict.fromkeys(malformed, ErrorCodes.PROTOCOL_ERROR)
 
 
-@settings(max_examples=150, deadline=None)
-@given(CONVERSATIONS, CUTS, DAMAGE)
-def test_damage_gets_an_answer_or_a_clean_end(parts, cuts, damage):
-    damaged = bytearray(octets_of(parts))
+def damaged_by(octets, damage):
+    damaged = bytearray(octets)
     for at, value in damage:
         damaged[at % len(damaged)] = value
-    frames, end = converse(bytes(damaged), cuts)
+    return bytes(damaged)
+
+
+@pytest.mark.skipif(len(ENGINES) < 2, reason="the native modules were not built")
+@settings(max_examples=150, deadline=None)
+@given(CONVERSATIONS, CUTS, DAMAGE)
+def test_damage_gets_the_same_answers_with_and_without_native_modules(parts, cuts, damage):
+    octets = damaged_by(octets_of(parts), damage)
+    (ours, end), (theirs, other_end) = (converse(octets, cuts, engine) for engine in ENGINES)
+    assert (end, said(ours)) == (other_end, said(theirs))
+
+
+#: Frames that may be wrong in any way, on few streams.
+BLOCKS = (
+    block(),
+    block([*HEAD, ("content-length", "3")]),
+    block([*HEAD, ("content-length", "x")]),
+    block([(":status", "100"), *HEAD]),
+    b"\0\0\0\1\x10" + block(),  # behind a priority
+    b"\x02" + block() + b"\0\0",  # with padding
+)
+OCTETS = (b"", b"abc", bytes(8), b"\xbe", b"\xff\xff")
+INCREMENTS = (b"\0\0\0\1", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff")
+SETTINGS = (
+    b"\0\1\0\0\0\0",
+    b"\0\2\0\0\0\1",
+    b"\0\4\0\0\0\2",
+    b"\0\4\x7f\xff\xff\xff",
+    b"\0\5\0\0\x40\0",
+)
+PAYLOADS = st.sampled_from([*BLOCKS, *OCTETS, *INCREMENTS, *SETTINGS])
+FLAGS = st.sampled_from([0, 1, 4, 5, 0x25, 0xD, 0x2D])
+KINDS = st.sampled_from([0, 1, 1, 1, 2, 3, 4, 6, 7, 8, 8, 9, 0x77])
+FRAMES = st.lists(st.builds(raw, KINDS, FLAGS, st.integers(0, 9), PAYLOADS), max_size=12)
+
+
+@pytest.mark.skipif(len(ENGINES) < 2, reason="the native modules were not built")
+@settings(max_examples=300, deadline=None)
+@given(FRAMES, CUTS)
+def test_any_frames_get_the_same_answers_with_and_without_native_modules(frames, cuts):
+    octets = START + headers(1) + headers(3) + b"".join(frames)
+    (ours, end), (theirs, other_end) = (converse(octets, cuts, engine) for engine in ENGINES)
+    assert (end, said(ours)) == (other_end, said(theirs))
+
+
+@each
+@settings(max_examples=150, deadline=None)
+@given(CONVERSATIONS, CUTS, DAMAGE)
+def test_damage_gets_an_answer_or_a_clean_end(is_native, parts, cuts, damage):
+    frames, end = converse(damaged_by(octets_of(parts), damage), cuts, is_native)
     assert isinstance(end, (End, ClientFault)), end
     codes = [frame.error_code for frame in frames if isinstance(frame, GoAwayFrame)]
     assert len(codes) < 2

@@ -30,6 +30,7 @@ from worker.http.faults import BadResponse
 from worker.http.fields import Fields
 from worker.http.heads import Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
+from worker.http2.packing import pack_quickly
 from worker.http2.upstream.heads import request_fields, trailer_fields
 from worker.http2.upstream.leaving import Allowance, Frames, NotHttp2
 from worker.http2.upstream.stream import Stream
@@ -398,7 +399,7 @@ def _new_connection(limits: HttpLimits) -> h2.connection.H2Connection:
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.head_bytes,
         },
     )
-    conn.decoder.max_header_list_size = limits.head_bytes
+    pack_quickly(conn, limits.head_bytes)
     conn.initiate_connection()
     conn.increment_flow_control_window(_ALL_BYTES)
     return conn
