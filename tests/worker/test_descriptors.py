@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from cluster.codec import encode
 from cluster.errors import WireError
 from cluster.messages import WIRE_VERSION
-from tests.harness.descriptors import open_descriptors
+from tests.harness.descriptors import left, open_descriptors
 from worker.descriptors import (
     SLOTS_PER_PART,
     Part,
@@ -115,16 +115,9 @@ async def test_what_is_not_a_part_is_refused_and_its_descriptors_closed(body, na
 async def test_no_descriptors_left_is_an_error_and_passes_by():
     with pair() as (one, other), listening() as (held,):
         await send_slots(one, {slot(index): held for index in range(10)})
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         before = open_descriptors()
-        lowest_free = os.dup(0)
-        os.close(lowest_free)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 3, hard))
-        try:
-            with pytest.raises(WireError, match="no descriptors left"):
-                await receive_slots(other)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with left(3), pytest.raises(WireError, match="no descriptors left"):
+            await receive_slots(other)
         assert not open_descriptors() - before
         await send_slots(one, {slot(): held})
         received = await receive_slots(other)

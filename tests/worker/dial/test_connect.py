@@ -1,9 +1,7 @@
 """Connecting on loopback: real listeners, real refusals, a backlog that is full."""
 
-import os
-import resource
 import socket
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 import trio
@@ -11,7 +9,7 @@ import trio.testing
 
 from cluster.errors import Refused, UpstreamFault
 from cluster.reasons import End
-from tests.harness.descriptors import open_descriptors
+from tests.harness.descriptors import left, open_descriptors
 from tests.harness.programs import free_port
 from worker.dial import Address, Dialer, ResolveLimits, Resolver
 from worker.net.sockets import outbound_socket
@@ -202,20 +200,8 @@ async def test_cancelling_leaves_no_socket(black_hole):
     assert not open_descriptors() - before
 
 
-@contextmanager
-def no_descriptor_left():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 async def test_no_descriptor_left_is_our_overload(listener):
-    with no_descriptor_left(), pytest.raises(Refused) as caught:
+    with left(0), pytest.raises(Refused) as caught:
         await Dialer().connect([place_of(listener), place_of(listener)])
     assert caught.value.end is End.OVERLOAD
     assert "Too many open files" in caught.value.detail

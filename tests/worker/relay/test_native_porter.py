@@ -2,7 +2,6 @@
 
 import gc
 import os
-import resource
 import socket
 import struct
 import weakref
@@ -13,6 +12,7 @@ import trio
 from cluster.reasons import End
 from tests.contracts.relay_wire import PlainPeer, receive_all, receive_exactly
 from tests.fakes.rig import black_hole, eventually
+from tests.harness.descriptors import left
 from tests.worker.gateways.conftest import client_hello
 from tests.worker.gateways.test_terminating import closed_port
 from tests.worker.relay.launching import Upstream, attended, descriptors
@@ -402,14 +402,9 @@ async def test_more_strangers_than_it_holds_leave_the_gate_to_python(house, monk
 async def test_without_descriptors_the_gate_is_left_and_comes_back(house, upstream):
     house.open(house.lead(upstream.address))
     client = house.call(b"")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (client.sock.fileno() + 1, hard))
-    try:
+    with left(0), trio.fail_after(30):
         await client.send(HELLO)
-        with trio.fail_after(30):
-            await house.gate.left()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await house.gate.left()
     assert house.strangers == []
     assert house.gate.resume()
     peer = await upstream.accept()
