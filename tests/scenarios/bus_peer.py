@@ -68,7 +68,7 @@ async def client(task):
 async def stalled(task):
     """Both ends; a client that reads nothing is cut off by its heartbeat, comes back, and reads."""
     limits = BusLimits(
-        high_water_mark=5, incoming_messages=5, outbox_messages=5, heartbeat_seconds=0.05
+        high_water_mark=5, incoming_messages=5, outbox_messages=5, heartbeat_seconds=0.2
     )
     endpoint = "tcp://127.0.0.1:0"
     async with serve(endpoint, limits=limits) as bus, connect(bus.endpoint, limits=limits) as other:

@@ -313,8 +313,9 @@ async def test_it_outlives_its_node_and_brings_the_sockets_to_the_next(folder, m
             assert hello.have.generation == 1
             await eventually(lambda: list(node.brought) == [site.slot])
             assert node.brought[site.slot].getsockname() == ("127.0.0.1", site.port)
-            await eventually(lambda: node.last(WorkerStatus) is not None)
-            assert node.last(WorkerStatus).connections == 2
+            await eventually(
+                lambda: (said := node.last(WorkerStatus)) is not None and said.connections == 2
+            )
             node.brought[site.slot].close()
             for one in (stream, other):
                 await exchange(one)

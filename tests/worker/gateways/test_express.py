@@ -322,7 +322,7 @@ async def test_who_is_here_is_shown_with_everything(site, hello_bytes):
     assert mesh_meters(site.node)["connections_active"] == 1
     answer = await site.node.ask(Query(request=1, what="connections"))
     (shown,) = answer.items
-    assert shown["age_seconds"] < 5
+    assert shown["age_seconds"] < 60
     del shown["age_seconds"], shown["endpoint"]
     assert shown == {
         "id": "n1/0/1",

@@ -170,7 +170,7 @@ async def test_an_answer_wider_than_the_window_waits_for_it(site):
 
 
 async def test_an_answer_that_does_not_come_is_504_and_the_connection_stays(site, tasks):
-    await after_one(site, never, http=HttpRoute(request_timeout_seconds=0.2))
+    await after_one(site, never, http=HttpRoute(request_timeout_seconds=3.0))
     client = await site.warm()
     assert (await client.ask()).status == 504
     assert (await client.ask()).status == 200

@@ -172,7 +172,7 @@ async def test_an_answer_that_does_not_come_is_504_and_the_caller_stays(site):
     await site.link(server.endpoint)
     client = await warm(site)
     slow = await start_upstream(site.nursery, lambda stream: answer_once(stream, late))
-    await site.link(slow.endpoint, http=HttpRoute(request_timeout_seconds=0.2))
+    await site.link(slow.endpoint, http=HttpRoute(request_timeout_seconds=3.0))
     assert (await client.ask()).status == 200  # dialled, and pooled
     assert (await client.ask()).status == 504
     assert (await client.ask()).status == 200  # another connection

@@ -27,7 +27,7 @@ HELLO = client_hello(NAME)
 NO_LIMITS = RelayLimits()
 MOST_STRANGERS = 256  # that wait for Python
 MOST_PASSED = 512  # that are remembered
-LIVES, HELLOS = (0.5, 60.0), (100.0, 100_000.0)
+LIVES, HELLOS = (30.0, 600.0), (100.0, 100_000.0)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ async def test_a_short_connection_is_in_the_account_and_nowhere_else(house, upst
     assert (found.opened, found.closed) == (1, {End.FINISHED: 1})
     assert (found.bytes_up, found.bytes_down) == (len(HELLO), 6)
     assert found.lasted[0] == [1, 0, 0]
-    assert 0 < found.lasted[1] < 0.5
+    assert 0 < found.lasted[1] < 30
     assert len(house.porter.places) == 0
     assert house.porter.claim(10) == 0
     assert house.adopted == house.over == house.strangers == []
@@ -161,7 +161,7 @@ async def test_who_is_claimed_is_told_of(house, upstream):
     assert house.porter.claim(10) == 0
     ((born, lead),) = house.adopted
     assert (lead.target, born.drawn, born.generation) == (NAME, 0, 7)
-    assert 0 <= born.age_seconds < 5
+    assert 0 <= born.age_seconds < 60
     await eventually(lambda: born.counters[UP] == len(HELLO))
     await peer.send(b"answer")
     await receive_exactly(client, 6)

@@ -47,7 +47,7 @@ async def test_it_waits_rather_than_asks_again_and_again(consul):
         with trio.move_on_after(0.3) as waited:
             await following()
         assert waited.cancelled_caught
-        assert consul.asked.count(PATH) == 2
+        assert consul.asked.count(PATH) <= 2
 
 
 async def test_a_change_that_is_none_is_not_told(consul, monkeypatch):
