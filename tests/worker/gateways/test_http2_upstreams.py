@@ -344,7 +344,7 @@ async def test_a_malformed_body_is_the_callers_fault(site):
 
 
 async def test_an_upstream_that_answers_too_late(site):
-    http = HttpRoute(request_timeout_seconds=0.2)
+    http = HttpRoute(request_timeout_seconds=1.0)
     server = await site.serve(Answer(hangs=True), http=http)
     client = await site.call()
     answer = await client.ask()
