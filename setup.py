@@ -49,6 +49,7 @@ setup(
         native("worker/http", "_channel"),
         native("worker/http", "_heads"),
         native("worker/http", "_steps"),
+        native("worker/http2", "_fields"),
         native("worker/http2", "_frames"),
         native("worker/http2", "_hpack"),
     ],

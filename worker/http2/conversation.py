@@ -7,7 +7,7 @@ Belongs here: a connection's beginning, its streams, and its end. Never here: on
 whom it goes to (`Streams`).
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from enum import Enum, auto, unique
 from typing import Protocol
 
@@ -40,7 +40,7 @@ from worker.http2.link import MAX_STREAMS, Link
 from worker.http2.packing import following
 from worker.http2.quick import Asked
 from worker.http2.serving import Serving
-from worker.http2.stream import Stream
+from worker.http2.stream import NOBODY, Stream
 from worker.http2.turn import Turn
 
 log = structlog.get_logger()
@@ -261,7 +261,7 @@ class Http2Conversation:
             case PingAckReceived(ping_data=data) if data == _FAREWELL:
                 self._refuse_more()
 
-    def _asked(self, number: int, fields: Iterable[Field], *, is_whole: bool) -> None:
+    def _asked(self, number: int, fields: list[Field], *, is_whole: bool) -> None:
         if self._is_full() or self._leaving is _Leaving.LAST:
             self._link.reset(number, ErrorCodes.REFUSED_STREAM)
             self._link.calm.refused(self._timers.clock())
@@ -317,6 +317,7 @@ class Http2Conversation:
         stream = turn.stream
         turn.end()
         turn.patience.rest()
+        turn.patience.scope = stream.scope = NOBODY  # a turn would be garbage in a circle
         self._rested.append(turn.patience)
         del self._open[stream.number]
         if stream.is_answered:

@@ -18,6 +18,7 @@ from worker.http.faults import BadRequest
 from worker.http.fields import CHUNKED, NOT_IN_TRAILERS, Field, Fields
 from worker.http.requests import RequestHead, meaning
 from worker.http.responses import ResponseHead
+from worker.http2 import native
 from worker.http2.faults import Malformed
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]++")
@@ -35,9 +36,20 @@ _FIELD_BYTES = 32
 
 
 def request_of(
-    fields: Iterable[Field], *, has_body: bool, max_bytes: int, max_fields: int
+    fields: list[Field], *, has_body: bool, max_bytes: int, max_fields: int
 ) -> RequestHead:
     """What is asked for. `has_body`: one follows, maybe empty. Raises `Malformed` and `BadRequest`."""
+    if native.is_built:
+        found = native.fields.request(fields, has_body, max_bytes, max_fields)
+        if found is not None:
+            return found
+    return any_request_of(fields, has_body=has_body, max_bytes=max_bytes, max_fields=max_fields)
+
+
+def any_request_of(
+    fields: Iterable[Field], *, has_body: bool, max_bytes: int, max_fields: int
+) -> RequestHead:
+    """The same without native modules, and where these say nothing."""
     pseudo, kept = _parted(fields)
     method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
     if _METHOD.fullmatch(method) is None:

@@ -4,6 +4,7 @@ Belongs here: having it or not. Never here: choosing between forms.
 """
 
 try:
+    from worker.http2 import _fields as fields
     from worker.http2 import _frames as frames
     from worker.http2 import _hpack as hpack
 except ImportError:
@@ -11,4 +12,4 @@ except ImportError:
 else:
     is_built = True
 
-__all__ = ["frames", "hpack", "is_built"]
+__all__ = ["fields", "frames", "hpack", "is_built"]

@@ -26,7 +26,7 @@ class _Nobody:
         """Whoever is to serve it looks at `is_cut`."""
 
 
-_NOBODY = _Nobody()
+NOBODY = _Nobody()
 
 
 class Gone(Exception):
@@ -54,7 +54,7 @@ class Stream:
         "trailers",
     )
 
-    def __init__(self, link: Link, number: int, fields: Iterable[Field], *, is_whole: bool) -> None:
+    def __init__(self, link: Link, number: int, fields: list[Field], *, is_whole: bool) -> None:
         self.number = number
         #: The fields it began with.
         self.asked = fields
@@ -73,7 +73,7 @@ class Stream:
         #: Whether somebody ended it before its time.
         self.is_cut = False
         #: Whoever serves it; cancelled when the stream is over, or its time.
-        self.scope: Scope = _NOBODY
+        self.scope: Scope = NOBODY
         self._link = link
         self._pieces: list[bytes] = []
         self._unread = 0  # octets of these, padding and all
