@@ -9,7 +9,8 @@ Source: CVE-2019-9511 to 9518 (ping, settings, priority, reset, empty frame and 
 (rapid reset), CVE-2025-8671 (resets that the server is made to send).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from h2.errors import ErrorCodes
 
@@ -23,64 +24,70 @@ _PIECE_BYTES = 1024
 
 
 @dataclass(slots=True)
+class Work:
+    """What was really done on a connection so far."""
+
+    requests: int = 0
+    pieces: int = 0
+    large_pieces: int = 0
+
+
+@dataclass(slots=True)
 class Allowance:
     """For one kind of frame: `most` at once and `per_second` from then on, `per_request` and `per_piece` more
     for each request and each piece of a body that was carried, but never more than `most`.
+
+    What was earned is looked up when something is used, which is far rarer than work.
     """
 
+    work: Work
     what: str
     most: float
     per_second: float
     per_request: float = 0.0
     per_piece: float = 0.0
+    per_large_piece: float = 0.0
     left: float = 0.0
     at: float = 0.0
+    paid: Work = field(default_factory=Work)  # what was earned for already
 
     def __post_init__(self) -> None:
         self.left = self.most
 
     def use(self, now: float) -> None:
         """One more. Raises `Broken`."""
-        self._earn((now - self.at) * self.per_second)
+        self.left = min(self.most, self.left + self._earned(now)) - 1
         self.at = now
-        self.left -= 1
         if self.left < 0:
             raise Broken(ErrorCodes.ENHANCE_YOUR_CALM, f"too many {self.what}")
 
-    def _earn(self, more: float) -> None:
-        self.left = min(self.most, self.left + more)
-
-    def request(self) -> None:
-        self._earn(self.per_request)
-
-    def piece(self) -> None:
-        self._earn(self.per_piece)
+    def _earned(self, now: float) -> float:
+        work, paid = self.work, self.paid
+        earned = (now - self.at) * self.per_second
+        earned += (work.requests - paid.requests) * self.per_request
+        earned += (work.pieces - paid.pieces) * self.per_piece
+        earned += (work.large_pieces - paid.large_pieces) * self.per_large_piece
+        paid.requests, paid.pieces, paid.large_pieces = (
+            work.requests,
+            work.pieces,
+            work.large_pieces,
+        )
+        return earned
 
 
 class Calm:
     """The allowances of one connection."""
 
     def __init__(self, now: float) -> None:
-        self._pings = Allowance("pings", 100, 2, per_request=2, per_piece=2, at=now)
-        self._settings = Allowance("settings", 20, 1, at=now)
-        self._hints = Allowance(
-            "priorities and frames of other kinds", 200, 5, per_request=5, at=now
-        )
-        self._windows = Allowance("window updates", 1000, 20, per_request=4, per_piece=10, at=now)
-        self._empty = Allowance("empty frames", 50, 1, per_request=1, at=now)
-        self._resets = Allowance("requests that nobody waits for", 200, 5, per_request=1, at=now)
-        self._drips = Allowance(
-            "windows of a few bytes", 100, 1, per_request=1, per_piece=1, at=now
-        )
-        self._all = (
-            self._pings,
-            self._settings,
-            self._hints,
-            self._windows,
-            self._empty,
-            self._resets,
-            self._drips,
-        )
+        work = self._work = Work()
+        made = partial(Allowance, work, at=now)
+        self._pings = made("pings", 100, 2, per_request=2, per_piece=2)
+        self._settings = made("settings", 20, 1)
+        self._hints = made("priorities and frames of other kinds", 200, 5, per_request=5)
+        self._windows = made("window updates", 1000, 20, per_request=4, per_piece=10)
+        self._empty = made("empty frames", 50, 1, per_request=1)
+        self._resets = made("requests that nobody waits for", 200, 5, per_request=1)
+        self._drips = made("windows of a few bytes", 100, 1, per_request=1, per_large_piece=1)
 
     def arrived(self, frames: list[Frame], now: float) -> None:
         """These frames begin in what was read. Raises `Broken`."""
@@ -116,12 +123,10 @@ class Calm:
 
     def answered(self) -> None:
         """A request was answered to its end."""
-        for allowance in self._all:
-            allowance.request()
+        self._work.requests += 1
 
     def carried(self, size: int) -> None:
         """So many bytes of a body have come, or went out."""
-        self._pings.piece()
-        self._windows.piece()
+        self._work.pieces += 1
         if size >= _PIECE_BYTES:
-            self._drips.piece()
+            self._work.large_pieces += 1

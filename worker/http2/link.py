@@ -107,6 +107,21 @@ class Link:
             self._h2.send_headers(stream, fields, end_stream=is_last)
             self._flush()
 
+    def answer(self, stream: int, fields: list[Field], content: bytes, *, has_body: bool) -> None:
+        """A head and all of a body, for which there is room. Raises `Broken`."""
+        if stream in self._quick and len(content) <= FRAME_BYTES:
+            said = self._quick.fields(stream, fields, is_last=not has_body)
+            if has_body:
+                said += self._quick.piece(stream, content, is_last=True)
+                self.calm.carried(len(content))
+            self._say(said)
+            return
+        self.fields(stream, fields, is_last=not has_body)
+        left = memoryview(content)
+        while has_body:
+            left = left[self.piece(stream, left, is_last=True) :]
+            has_body = bool(left)
+
     def has_room(self, stream: int, size: int) -> bool:
         """Whether a body of that size can be said now, all of it."""
         if len(self._out) > _BACKLOG_BYTES:

@@ -148,12 +148,10 @@ class Stream:
 
     def answer(self, fields: list[Field], content: bytes, *, has_body: bool) -> None:
         """All of an answer, where there is room for it. Raises `Gone`, `Broken`."""
-        self.head(fields, is_last=not has_body)
-        left = memoryview(content)
-        while has_body and not self.is_answered:
-            taken = self._link.piece(self.number, left, is_last=True)
-            left = left[taken:]
-            self.is_answered = not left
+        if self.is_over:
+            raise Gone
+        self._link.answer(self.number, fields, content, has_body=has_body)
+        self.has_answered = self.is_answered = True
 
     def head(self, fields: list[Field], *, is_last: bool = False, is_interim: bool = False) -> None:
         """The head of an answer. Raises `Gone`."""
