@@ -194,7 +194,7 @@ def _requests(kind: Kind, key: str, title: str, run: Run, target: Target | None)
     )
 
 
-def _large_bodies(kind: Kind) -> tuple[Row, ...]:
+def _large_bodies(kind: Kind, target: Target | None) -> tuple[Row, ...]:
     both = {"down": runs.GET_LARGE, "up": runs.PUT_LARGE}
     return (
         *(
@@ -205,7 +205,7 @@ def _large_bodies(kind: Kind) -> tuple[Row, ...]:
                 unit="Gbit/s",
                 runs=(run,),
                 figure=_said(run, "gbit_per_second"),
-                target=Target(against="nginx", at_least=1.0),
+                target=target,
             )
             for way, run in both.items()
         ),
@@ -283,8 +283,9 @@ ROWS: tuple[Row, ...] = (
     _memory("tls", 1.5),
     *_growth("tls", runs.HANDSHAKE, "full handshakes"),
     *_requests("http", "requests", "requests, 64 connections", runs.GET, _HALF_OF_NGINX),
-    *_large_bodies("http"),
+    *_large_bodies("http", Target(against="nginx", at_least=1.0)),
     *_requests("http2", "requests", "requests, 16 connections of 8 streams", runs.H2, None),
     *_requests("https", "requests", "requests, 64 connections", runs.GET, None),
     *_requests("https", "connections", "connections of one request each", runs.ONCE, None),
+    *_large_bodies("https", None),
 )

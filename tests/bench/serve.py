@@ -36,7 +36,7 @@ _RUNS: dict[Kind, tuple[Run, ...]] = {
     "passthrough": (CONNECT, ECHO_64, DOWN, UP, IDLE),
     "tls": (HANDSHAKE, RESUME, ECHO_64, DOWN, UP, IDLE),
     "http": (GET, GET_LARGE, PUT_LARGE),
-    "https": (GET, ONCE),
+    "https": (GET, ONCE, GET_LARGE, PUT_LARGE),
 }
 
 

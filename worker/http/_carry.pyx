@@ -12,11 +12,19 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from worker.http._channel cimport AT_MOST, Channel, tls
 from worker.relay.native._side cimport (
-    BLOCKED, ENDED, LOST, NOTHING, Side, side_read, side_write,
+    BLOCKED, ENDED, LOST, NOTHING, READABLE, RECORD, Side, side_read, side_write,
 )
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd *of, unsigned long count, int timeout_ms)
 
 cdef enum:
     PIECE = AT_MOST
+    TLS_PIECE = 3 * RECORD  # what the relay engine found best
     PIECES = 16  # a fifth of a millisecond: all of a megabyte
 
 MORE_AT_ONCE = 0
@@ -24,6 +32,7 @@ MORE_LATER = 1
 SOURCE_ENDED = 2
 SOURCE_LOST = 3
 SINK_LOST = 4
+CROSSED = 5
 
 
 # One for all: what a sink has not taken is copied out of it before anybody else reads.
@@ -32,16 +41,19 @@ cdef char piece[PIECE]
 
 def carry(Channel source not None, Channel sink not None, Py_ssize_t left):
     cdef Py_ssize_t taken = 0
-    cdef int count, wanted, sent
+    cdef int count, sent
+    cdef bint is_plain = source.side.ssl == NULL and sink.side.ssl == NULL
+    cdef int most = PIECE if is_plain else TLS_PIECE
     for _ in range(PIECES):
-        wanted = <int>min(left - taken, <Py_ssize_t>PIECE)
-        if wanted == 0:
+        if taken == left:
             break
         source.side.read_waits = NOTHING
-        count = side_read(&source.side, &tls, piece, wanted)
+        count = side_read(&source.side, &tls, piece, <int>min(left - taken, <Py_ssize_t>most))
         if count <= 0:
-            return _nothing(count), taken, b""
+            return _nothing(count, source.side.read_waits), taken, b""
         taken += count
+        if sink.side.ssl != NULL:
+            sink.side.reset = _has_hung_up(sink.side.fd)
         sent = side_write(&sink.side, &tls, piece, count, False)
         if sent == LOST:
             return SINK_LOST, taken, PyBytes_FromStringAndSize(piece, count)
@@ -49,11 +61,19 @@ def carry(Channel source not None, Channel sink not None, Py_ssize_t left):
             sent = max(sent, 0)
             return MORE_AT_ONCE, taken, PyBytes_FromStringAndSize(piece + sent, count - sent)
         if source.side.read_waits != NOTHING:
-            return MORE_LATER, taken, b""
+            return _nothing(BLOCKED, source.side.read_waits), taken, b""
     return MORE_AT_ONCE, taken, b""
 
 
-cdef int _nothing(int answer):
+cdef int _nothing(int answer, int waits):
     if answer == BLOCKED:
-        return MORE_LATER
+        return MORE_LATER if waits == READABLE else CROSSED
     return SOURCE_ENDED if answer == ENDED else SOURCE_LOST
+
+
+cdef bint _has_hung_up(int fd):
+    """Once a write has failed OpenSSL reads nothing more, and an answer may have come (`worker.tls.leg`)."""
+    cdef pollfd of
+    of.fd = fd
+    of.events = 0  # none but those that are always told: error, hang-up
+    return poll(&of, 1, 0) > 0

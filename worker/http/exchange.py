@@ -191,10 +191,10 @@ class Exchange:
     def _begin_upload(self) -> bytes:
         """Mostly all of a body has come by now: then it is nobody's task. What was read and not sent."""
         client, body, upstream = self._client, self._body, self._upstream
-        if not isinstance(body, SizedBody) or not can_carry(client, upstream):
+        if not isinstance(body, SizedBody) or not can_carry(client):
             return b""
         try:
-            rest, _ = carry_at_once(client, body, upstream)
+            _, rest = carry_at_once(client, body, upstream)
         except Malformed as error:
             raise BadRequest(str(error)) from None
         except ConnectionError:
@@ -291,9 +291,10 @@ class Exchange:
             pieces += 1
             if pieces % _PIECES_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-            if isinstance(body, SizedBody) and can_carry(source, sink):
-                await carry(source, body, sink, self._moved)
-                return
+            if isinstance(body, SizedBody) and can_carry(source):
+                is_over = await carry(source, body, sink, self._moved)
+                if is_over:
+                    return
             if not await source.more():
                 body.end()
 
@@ -326,7 +327,7 @@ class Exchange:
             if await more():
                 return
         except ConnectionError:
-            pass
+            self._patience.wait(self._patience.phase, self._limits.stall_seconds)
         raise UpstreamLost(unanswered=not upstream.unread) from None
 
     async def _switch(self, response: ResponseHead) -> Outcome:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from worker.http import native
-from worker.net.leg import READ_BYTES, Leg, PlainLeg, WouldBlockRead, WouldBlockWrite, cut_short
+from worker.net.leg import READ_BYTES, Leg, WouldBlockRead, WouldBlockWrite, cut_short
 from worker.net.refuse import refuse
 from worker.relay.side import Side
 
@@ -75,6 +75,10 @@ class Wire:
                 self._side.is_lost = True
                 raise
 
+    async def wait(self) -> None:
+        """Until there may be more to read. Another task may send meanwhile."""
+        await self._side.readable()
+
     def nudge(self) -> None:
         """Wake whoever waits in `more_alone`."""
         trio.lowlevel.notify_closing(self.leg.sock)
@@ -103,10 +107,6 @@ class Wire:
         """Whether a `ConnectionError` was about this side."""
         return self._side.is_lost
 
-    def is_plain(self) -> bool:
-        """Whether what the socket carries is what was said."""
-        return isinstance(self.leg, PlainLeg)
-
     def lost(self, error: OSError) -> OSError:
         """The error of somebody who used the socket itself, as reading or sending would have raised it."""
         found = cut_short(error)
@@ -127,6 +127,15 @@ class Wire:
             self.sent(count)
         if count < len(left):
             await self._side.send(left[count:], self.sent)
+
+    def has_received(self) -> None:
+        """Somebody read from the leg itself."""
+        self._side.has_received()
+
+    def has_passed_on(self, count: int) -> None:
+        """Somebody sent so many bytes through the leg itself."""
+        self._side.has_sent()
+        self.sent(count)
 
     def sent(self, count: int) -> None:
         """So many bytes were taken."""

@@ -91,6 +91,20 @@ class Side:
                     self._went_on(_RECEIVE)
                 return count
 
+    async def readable(self) -> None:
+        """Wait as `receive` does, for somebody who then reads from the leg itself."""
+        await self._blocked(_RECEIVE, self._readable, crossed=False)
+
+    def has_received(self) -> None:
+        """Somebody read from the leg itself."""
+        if self._crossed or self._nudged:
+            self._went_on(_RECEIVE)
+
+    def has_sent(self) -> None:
+        """Somebody sent through the leg itself."""
+        if self._crossed or self._nudged:
+            self._went_on(_SEND)
+
     async def send(self, data: memoryview, moved: Callable[[int], None]) -> None:
         """Send all of `data`, calling `moved(count)` for each part that the leg has taken.
 
