@@ -24,7 +24,8 @@ def _status(call: Call) -> dict[str, Any]:
     }
     own = {"datacenter": services.datacenter, "version": services.version, "coordinators": [alone]}
     report = own | services.fleet.status()
-    return report | {"rollback": _way_back(call, report)}
+    audit = services.audit.failed if services.audit else ""
+    return report | {"audit_failed": audit, "rollback": _way_back(call, report)}
 
 
 def _way_back(call: Call, report: dict[str, Any]) -> dict[str, Any] | None:

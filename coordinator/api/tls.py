@@ -4,21 +4,29 @@ Belongs here: the standard library's contexts (this is no data path, which has `
 a client may do; its certificate only opens the connection.
 
 The files are looked at for each connection, which costs three `stat`. Files that cannot be used leave the
-context that was there, and the log says so: a renewal that is half written refuses nobody.
+context that was there, and the log says so: a renewal that is half written refuses nobody. That a certificate
+has ended, or ends within two weeks, is logged too, once each: every client refuses an expired one, and only
+the clients would say so.
 """
 
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 import trio
 
 from cluster.errors import ConfigError, Problem
+from cluster.process.clock import wall_clock
+from coordinator.ca.expiry import end_of
 
 log = structlog.get_logger()
 
 _HANDSHAKE_SECONDS = 10.0
+_SOON_SECONDS = 14 * 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +41,14 @@ class TlsFiles:
 class ServerTls:
     """The present context. Raises ConfigError when the first one cannot be made."""
 
-    def __init__(self, files: TlsFiles) -> None:
+    def __init__(self, files: TlsFiles, now: Callable[[], float] = wall_clock) -> None:
         self._files = files
+        self._now = now
         self._seen = _stamps(files)
         self._context = _context(files)
+        self._end = _end(files)
+        self._told = ""
+        self._tell_of_its_end()
 
     async def handshake(self, stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream]:
         """The stream over TLS, in ten seconds. Raises trio.BrokenResourceError, trio.TooSlowError."""
@@ -55,7 +67,22 @@ class ServerTls:
                 log.warning("the API keeps its present certificate", error=str(error))
             else:
                 log.info("the API has a new certificate", cert_file=self._files.cert_file)
+                self._end, self._told = _end(self._files), ""
+        self._tell_of_its_end()
         return self._context
+
+    def _tell_of_its_end(self) -> None:
+        left = self._end - self._now()
+        if left > _SOON_SECONDS:
+            return
+        event = (
+            "the API's certificate ends soon" if left > 0 else "the API's certificate has expired"
+        )
+        if event != self._told:
+            end = datetime.fromtimestamp(self._end, UTC).isoformat()
+            tell = log.warning if left > 0 else log.error
+            tell(event, cert_file=self._files.cert_file, not_after=end)
+            self._told = event
 
 
 def certificate_name(stream: trio.SSLStream[trio.SocketStream]) -> str:
@@ -88,6 +115,14 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
             raise _problem(files.ca_file, error) from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _end(files: TlsFiles) -> float:
+    """Of the certificate that was just loaded; one that cannot be read again tells nothing."""
+    try:
+        return end_of(Path(files.cert_file).read_bytes())
+    except (OSError, ValueError):
+        return float("inf")
 
 
 def _no_password() -> str:

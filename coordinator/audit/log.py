@@ -39,7 +39,8 @@ class AuditLog:
         self._max_bytes = max_bytes
         self._keep = keep
         self._turn = trio.Lock()
-        self._failed = ""
+        #: Why the last line could not be written; empty as long as all could, or can again.
+        self.failed = ""
         self._open()
 
     def close(self) -> None:
@@ -65,10 +66,10 @@ class AuditLog:
 
     async def require_writable(self) -> None:
         """Raises AuditError while a line could not be written and one still cannot."""
-        if not self._failed:
+        if not self.failed:
             return
-        await self.append_durably({"state": "resumed", "after": self._failed})
-        self._failed = ""
+        await self.append_durably({"state": "resumed", "after": self.failed})
+        self.failed = ""
 
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -112,11 +113,9 @@ class AuditLog:
         return self.path.with_name(f"{NAME}.{number}")
 
     def _broken(self, error: OSError) -> AuditError:
-        self._failed = error.strerror or str(error)
-        log.error("the audit log cannot be written: changes are refused", error=self._failed)
-        return AuditError(
-            f"the audit log cannot be written, so nothing was changed: {self._failed}"
-        )
+        self.failed = error.strerror or str(error)
+        log.error("the audit log cannot be written: changes are refused", error=self.failed)
+        return AuditError(f"the audit log cannot be written, so nothing was changed: {self.failed}")
 
 
 def _encoded(line: dict[str, Any]) -> bytes:

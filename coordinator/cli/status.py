@@ -49,6 +49,8 @@ def _tell(report: dict[str, Any]) -> None:
         print(f"{late}: {_some(one['waiting'])}")
     for problem in report.get("problems", []):
         print(f"Not published: {problem}")
+    if failed := report.get("audit_failed"):
+        print(f"The audit log could not be written: {failed}. Changes are refused until it can.")
     nodes = report.get("nodes", [])
     print()
     if not nodes:

@@ -3,10 +3,12 @@
 import dataclasses
 import shutil
 import ssl
+from datetime import UTC, datetime
 from functools import partial
 
 import httpx
 import pytest
+import structlog
 import trio
 import trustme
 
@@ -125,6 +127,23 @@ def test_what_cannot_be_used_is_named(files, tmp_path, name, text):
         (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=f"http_tls: {files.cert_file}"):
         ServerTls(files)
+
+
+def test_the_log_tells_that_a_certificate_ends_and_that_it_has_ended(ca, files, tmp_path):
+    leaf = ca.issue_cert("127.0.0.1", not_after=datetime.fromtimestamp(2e9, UTC))
+    (tmp_path / "cert.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+    leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+    day, clock = 86400.0, [2e9 - 30 * 86400.0]
+    told = []
+    with structlog.testing.capture_logs() as logs:
+        made = ServerTls(files, lambda: clock[0])
+        for days in (-30, -13, -12, 0, 1):
+            clock[0] = 2e9 + days * day
+            made._current()
+            told.append(len(logs))
+    assert told == [0, 1, 1, 2, 2]
+    assert [line["event"].rpartition(" ")[2] for line in logs] == ["soon", "expired"]
+    assert logs[0]["not_after"].startswith("2033-05-18")
 
 
 def test_an_encrypted_key_asks_nobody(files, tmp_path):

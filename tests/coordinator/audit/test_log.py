@@ -96,7 +96,7 @@ async def test_while_it_cannot_be_written_every_change_is_refused(small_disk):
     fill(small_disk)
     with pytest.raises(AuditError):
         await log.append_durably(line(1, pad=pad))
-    log._failed += pad  # the line that says so does not fit either
+    log.failed += pad  # the line that says so does not fit either
     with pytest.raises(AuditError):
         await log.require_writable()
     log.close()

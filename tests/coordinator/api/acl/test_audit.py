@@ -1,6 +1,7 @@
 """Every mutating call is in the audit log: who, from where, what, and digests before and after."""
 
 import dataclasses
+import errno
 import json
 
 import pytest
@@ -99,6 +100,19 @@ async def test_what_cannot_be_written_down_is_not_done(manager, services, monkey
     text = await manager("PUT", "/v1/config", ENTRY, status=500)
     assert "so nothing was changed" in text
     assert services.wanted.state.table(ENTRIES) == {}
+
+
+async def test_status_says_that_changes_are_refused_and_why(manager, services, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services.audit, "_write", full)
+        await manager("PUT", "/v1/config", ENTRY, status=500)
+    status = await manager("GET", "/v1/lockgate/status")
+    assert status["audit_failed"] == "No space left on device"
+    await manager("PUT", "/v1/config", ENTRY)
+    assert (await manager("GET", "/v1/lockgate/status"))["audit_failed"] == ""
 
 
 async def test_many_changes_are_told_by_the_first_and_a_digest(manager, lines):
