@@ -17,8 +17,7 @@ from typing import Protocol
 import structlog
 import trio
 
-from cluster.codec import decode, encode
-from cluster.errors import Problem, SnapshotRejected, WireError
+from cluster.errors import Problem, SnapshotRejected
 from cluster.sections import (
     MAX_SECTIONS_BYTES,
     Encoded,
@@ -56,7 +55,7 @@ class Kept(Protocol):
         generation: int,
         digest: str,
         epoch: str,
-        body: bytes,
+        encoded: Encoded,
         at: float,
         revision: int,
     ) -> None: ...
@@ -163,7 +162,9 @@ class Publisher:
     async def _resume(self) -> None:
         """Take up the last snapshot; it stands if it is still what comes out, or if nothing does."""
         stored = await self._history.latest()
-        last = None if stored is None else _decoded(stored.body, stored.published.digest)
+        if stored is not None and stored.encoded.digest != stored.published.digest:
+            stored = None
+        last = None if stored is None else stored.encoded
         made = await self._make()
         now = self._commits.now()
         if stored is not None and last is not None:
@@ -270,7 +271,7 @@ class Publisher:
             generation=published.id.generation,
             digest=published.id.digest,
             epoch=published.id.epoch,
-            body=encode(published.encoded),
+            encoded=published.encoded,
             at=published.committed_at,
             revision=index,
         )
@@ -287,12 +288,3 @@ def _encoded(composed: Composed, max_bytes: int, before: Whole | None) -> tuple[
 def revision(state: State) -> int:
     """The last revision that touched what snapshots are made of."""
     return max(state.table_index(table) for table in TABLES)
-
-
-def _decoded(body: bytes, digest: str) -> Encoded | None:
-    """A stored snapshot, unless an older version wrote it in a way that we cannot read."""
-    try:
-        encoded = decode(Encoded, body)
-    except WireError:
-        return None
-    return encoded if encoded.digest == digest else None

@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 import trio
 
-from cluster.codec import decode
-from cluster.errors import Problem, SnapshotRejected, WireError
-from cluster.sections import Encoded, decode_snapshot
+from cluster.errors import Problem, SnapshotRejected
+from cluster.sections import decode_snapshot
 from cluster.snapshot import Snapshot
 from coordinator.acl.rights import operator_read, operator_write
 from coordinator.changes.entries import entry_diffs
@@ -227,8 +226,8 @@ async def _published(call: Call, generation: int) -> Snapshot | None:
 
 def _decoded(stored: StoredSnapshot) -> Snapshot | None:
     try:
-        return decode_snapshot(decode(Encoded, stored.body), stored.published.digest)
-    except (SnapshotRejected, WireError):
+        return decode_snapshot(stored.encoded, stored.published.digest)
+    except SnapshotRejected:
         return None  # an older version wrote it
 
 

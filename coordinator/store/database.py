@@ -24,7 +24,7 @@ from .records import StoreClosed, StoreCorrupt, StoreError, StoreFull, StoreTooN
 _A = TypeVar("_A")
 _T = TypeVar("_T")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _APPLICATION_ID = 0x4C4B4754  # "LKGT"
 _BUSY_SECONDS = 5.0  # how long to wait for somebody with the sqlite3 program
 _WAL_LIMIT_BYTES = 16 << 20
@@ -40,12 +40,19 @@ CREATE TABLE table_indexes (name TEXT PRIMARY KEY, revision INTEGER NOT NULL) WI
 CREATE TABLE snapshots (
     generation INTEGER PRIMARY KEY, epoch TEXT NOT NULL, digest TEXT NOT NULL,
     sha256 TEXT NOT NULL, at REAL NOT NULL, body BLOB NOT NULL,
-    revision INTEGER NOT NULL DEFAULT 0
+    revision INTEGER NOT NULL DEFAULT 0, size_bytes INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE sections (digest TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 
 #: What takes a file of each older version to the next one.
-_UPGRADES = {1: "ALTER TABLE snapshots ADD COLUMN revision INTEGER NOT NULL DEFAULT 0"}
+_UPGRADES = {
+    1: ("ALTER TABLE snapshots ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",),
+    2: (
+        "ALTER TABLE snapshots ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0",
+        "CREATE TABLE sections (digest TEXT PRIMARY KEY, body BLOB NOT NULL)",
+    ),
+}
 
 
 class Database:
@@ -134,7 +141,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> int:
 def _upgrade(connection: sqlite3.Connection, version: int) -> None:
     """Bring an older schema up to date; the rest of the file stays as it is."""
     for step in range(version, SCHEMA_VERSION):
-        connection.execute(_UPGRADES[step])
+        for statement in _UPGRADES[step]:
+            connection.execute(statement)
         connection.execute(f"PRAGMA user_version={step + 1}")
 
 

@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from cluster.certs import Root, TrustBundle
-from cluster.codec import encode
 from cluster.messages import Offer, pack, unpack
 from cluster.sections import (
     Whole,
@@ -95,9 +94,12 @@ class Line:
 
     async def _keep(self, id_: SnapshotId) -> None:
         assert self._whole is not None
-        body = encode(self._whole.encoded)
         await self._store.history.save(
-            generation=id_.generation, digest=id_.digest, epoch="e", body=body, at=0.0
+            generation=id_.generation,
+            digest=id_.digest,
+            epoch="e",
+            encoded=self._whole.encoded,
+            at=0.0,
         )
 
     def _to_node(self, body: bytes) -> None:

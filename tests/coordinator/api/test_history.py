@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 
-from cluster.codec import encode
 from cluster.sections import encode_snapshot
 from cluster.snapshot import Trust
 from coordinator.compose import compose
@@ -81,7 +80,7 @@ async def test_diff_of_kept_snapshots_shows_what_the_catalog_did(services, put, 
         )
         found = msgspec.structs.replace(published(wanted.state.revision), digest=encoded.digest)
         services.history.published.insert(0, found)
-        kept[found.generation] = StoredSnapshot(published=found, body=encode(encoded))
+        kept[found.generation] = StoredSnapshot(published=found, encoded=encoded)
         return found.generation
 
     async def kept_one(generation):

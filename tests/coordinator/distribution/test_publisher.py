@@ -291,7 +291,7 @@ async def test_after_a_restart_content_of_another_digest_is_not_believed(desk_of
             generation=first.id.generation,
             digest="0" * 64,
             epoch=first.id.epoch,
-            body=stored.body,
+            encoded=stored.encoded,
             at=stored.published.at,
         )
     async with desk_of(max_bytes=1) as desk:  # no new one can be made either

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from cluster.sections import Encoded
 from coordinator.store.records import Put, StoreFull
 from coordinator.store.sqlite import open_store
 
@@ -55,8 +56,9 @@ async def test_a_full_disk_fails_the_commit_and_heals(small_disk):
         await store.commit([put(f"k{number}") for number in range(100)])
     loaded = await store.load()
     assert (loaded.revision, [r.key for r in loaded.records]) == (1, ["before"])
+    large = Encoded(manifest={"mesh": "m"}, sections={"mesh": b"x" * 100_000})
     with pytest.raises(StoreFull):
-        await store.history.save(generation=1, digest="d", epoch="e", body=b"x" * 100_000, at=1.0)
+        await store.history.save(generation=1, digest="d", epoch="e", encoded=large, at=1.0)
     ballast.unlink()
     assert await store.commit([put("after")]) == 2
     await store.aclose()
