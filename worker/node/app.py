@@ -26,7 +26,7 @@ from cluster.process.tether import wait_until_cut
 from worker.net.sockets import listening_socket
 from worker.settings import WorkerSettings, link_endpoint, render, sockets_path
 
-from . import http, lastgood
+from . import http
 from .applier import Applier
 from .boot import Ground
 from .changes import Changes
@@ -38,6 +38,7 @@ from .fleet import Fleet
 from .handout import Handout
 from .keys.ring import KeyRing
 from .keys.store import LeafStore
+from .lastgood import FILE_NAME, LastGood
 from .link import CoordinatorLink, Handlers
 from .notify import READY, STOPPING, notify
 from .pace import Pace
@@ -80,7 +81,7 @@ class Node:
         self._stopping = trio.Event()
         self._grace_seconds = config.limits.drain_grace_seconds
         self._patience = trio.CancelScope()
-        self._last_good = config.state_dir / lastgood.FILE_NAME
+        self._last_good = LastGood(config.state_dir / FILE_NAME)
         self._base: Held | None = None
         self._fanout: Fanout
         self._build()
@@ -209,7 +210,7 @@ class Node:
         around.start_soon(self._fanout.run)
 
     def _load_last_good(self) -> None:
-        loaded = lastgood.load(self._last_good)
+        loaded = self._last_good.load()
         if loaded is not None:
             self._base, self._reports.confirmed_at = loaded
             _log.info("serving from disk until a coordinator answers", id=str(self._base.id))
@@ -220,7 +221,7 @@ class Node:
         confirmed_at = max(self._link.confirmed_at, self._reports.confirmed_at)
         try:
             await trio.to_thread.run_sync(
-                partial(lastgood.save, self._last_good, held, confirmed_at=confirmed_at)
+                partial(self._last_good.save, held, confirmed_at=confirmed_at)
             )
         except OSError as error:
             self._reports.write_failures += 1

@@ -33,8 +33,8 @@ from coordinator.store.records import Change, Put
 from coordinator.store.sqlite import SqliteStore, open_store
 from coordinator.store.tables import CHECKS, ENTRIES, SERVICES
 from coordinator.store.wanted import Wanted
-from worker.node import lastgood
 from worker.node.delivery import Held
+from worker.node.lastgood import FILE_NAME, LastGood
 from worker.node.session import verified
 from worker.relay.native import NativeEngine
 from worker.telemetry.metrics import Metrics
@@ -58,7 +58,7 @@ class Line:
         self._kind = ""
         self._store = store
         self._wanted = wanted
-        self._file = folder / lastgood.FILE_NAME
+        self._last_good = LastGood(folder / FILE_NAME)
         self._trust = Trust(datacenter="dc1", bundle=_bundle())
         self._compose = Composer(default_allow=False, clock=lambda: datetime.now(UTC).timestamp())
         self._shop = Workshop(
@@ -105,7 +105,7 @@ class Line:
     def _to_node(self, body: bytes) -> None:
         offer = self._timed("node: unpack", lambda: _offer(body))
         held = self._timed("node: verify", lambda: verified(offer, self._node))
-        self._timed("node: keep on disk", lambda: lastgood.save(self._file, held, confirmed_at=0.0))
+        self._timed("node: keep on disk", lambda: self._last_good.save(held, confirmed_at=0.0))
         self._node = held
 
     def _to_worker(self, body: bytes) -> None:
