@@ -75,7 +75,7 @@ async def test_one_address_does_not_take_all_connections_there_are(start, path):
 
 async def _until(client, status):
     """The server counts connections as it comes to them."""
-    for _ in range(250):
+    for _ in range(2000):
         if (await client.get("/v1/status/leader")).status_code == status:
             return
         await trio.sleep(0.02)

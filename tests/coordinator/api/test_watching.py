@@ -97,7 +97,7 @@ async def watch(client, changes, pause):
             await pause()
         for name, watcher in watchers.items():
             final = (await client.get(WATCHED[name])).text
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 await watcher.wait_for(final)
         nursery.cancel_scope.cancel()
     return watchers

@@ -146,7 +146,7 @@ async def test_a_server_of_a_root_that_is_removed_is_let_go(
     async with outbound(consul) as (made, port), await call(port) as stream:
         await exchange(stream)
         consul.roots()
-        with trio.fail_after(10), pytest.raises(trio.BrokenResourceError):
+        with trio.fail_after(30), pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
         await eventually(lambda: ended(made, "root_distrusted", "billing") == 1)
 
@@ -206,7 +206,7 @@ async def test_a_removed_root_ends_the_connections_that_rest_on_it(consul, nurse
         stream = await tls_client(port, context, sni("web"))
         await exchange(stream)
         consul.roots()
-        with trio.fail_after(10), pytest.raises(trio.BrokenResourceError):
+        with trio.fail_after(30), pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
         await trio.aclose_forcefully(stream)
         await eventually(lambda: ended(made, "root_distrusted", "web") == 1)
