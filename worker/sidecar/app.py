@@ -141,6 +141,9 @@ class Sidecar:
             return "the coordinator has not answered yet"
         if known.leaf is None:
             return "there is no certificate yet"
+        for upstream in self.config.upstreams:
+            if upstream.service not in known.endpoints:
+                return f"where to find {upstream.service} is not known yet"
         if self.config.listen is None or self.world.current.view.gateways:
             return ""
         if known.rules is None or known.providers is None:

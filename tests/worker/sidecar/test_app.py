@@ -288,6 +288,17 @@ async def test_metrics_are_served_where_asked(consul, billing):
         assert (await client.get("/readyz")).status_code == 200
 
 
+async def test_it_is_ready_once_it_knows_where_its_upstreams_are(consul, billing):
+    """Whoever calls before is let go."""
+    await billing()
+    consul.failing["/v1/health/connect/billing"] = (500, "not yet")
+    async with sidecar(consul, "-upstream", f"billing:{free_port()}") as made:
+        await eventually(lambda: made.known.leaf)
+        assert made._what_is_missing() == "where to find billing is not known yet"
+        del consul.failing["/v1/health/connect/billing"]
+        await eventually(lambda: not made._what_is_missing())
+
+
 async def test_a_port_in_use_is_told_at_start_and_nothing_stays_open(consul):
     with listening_socket("127.0.0.1", 0, reuse_port=False) as taken:
         port, other = taken.getsockname()[1], free_port()
