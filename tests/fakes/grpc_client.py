@@ -4,6 +4,7 @@ Arguments: where to connect, the host to ask for, and the names of calls.
 """
 
 import json
+import os
 import queue
 import sys
 
@@ -39,10 +40,12 @@ def both(channel):
     said = queue.Queue()
     answers = channel.stream_stream("/echo.Echo/Both")(iter(said.get, None), timeout=SECONDS)
     found = []
-    for number in range(20):
-        said.put(b"%d" % number)
-        found.append(next(answers).decode())
-    said.put(None)
+    try:
+        for number in range(20):
+            said.put(b"%d" % number)
+            found.append(next(answers).decode())
+    finally:
+        said.put(None)  # a thread of grpcio's waits for it
     return [*found, *[more.decode() for more in answers]]
 
 
@@ -62,7 +65,8 @@ def main(target, host, *names):
                 found[name] = CALLS[name](channel)
             except grpc.RpcError as error:
                 found[name] = [error.code().name, error.details()]
-    print(json.dumps(found))
+    print(json.dumps(found), flush=True)
+    os._exit(0)  # threads of grpcio's that are still there can hold up an orderly end for ever
 
 
 if __name__ == "__main__":
