@@ -65,11 +65,11 @@ def test_a_deny_does_not_wait_for_the_answer_to_an_earlier_change(tmp_path):
 
 def _put(cluster, path: str, body: object) -> None:
     """Over HTTP: a hung worker is left out after three seconds, and a command takes most of one."""
-    httpx.put(f"{cluster.http}{path}", json=body).raise_for_status()
+    httpx.put(f"{cluster.http}{path}", json=body, timeout=30).raise_for_status()
 
 
 def _state(cluster) -> str:
-    status = httpx.get(f"{cluster.http}/v1/lockgate/status").json()
+    status = httpx.get(f"{cluster.http}/v1/lockgate/status", timeout=30).json()
     return str(status["nodes"][0]["state"])
 
 

@@ -17,7 +17,7 @@ LATEST_SECONDS = 0.012
 
 
 def get(http, path):
-    response = httpx.get(http + path)
+    response = httpx.get(http + path, timeout=30)
     return (response.json(), response) if response.status_code != 404 else (None, response)
 
 
@@ -29,7 +29,7 @@ class Intention:
     def write(self, http, number):
         sources = [{"Name": f"{name}-{number}", "Action": "allow"} for name in ("web", "job")]
         body = {"Kind": "service-intentions", "Name": "db", "Sources": sources}
-        return httpx.put(f"{http}/v1/config", json=body | {"Meta": {"n": str(number)}})
+        return httpx.put(f"{http}/v1/config", json=body | {"Meta": {"n": str(number)}}, timeout=30)
 
     def read(self, http):
         entry, _ = get(http, "/v1/config/service-intentions/db")
@@ -54,7 +54,7 @@ class Registration:
             "Service": service,
             "Checks": [check | {"Output": str(number)}],
         }
-        return httpx.put(f"{http}/v1/catalog/register", json=body)
+        return httpx.put(f"{http}/v1/catalog/register", json=body, timeout=30)
 
     def read(self, http):
         found, _ = get(http, "/v1/health/service/api")
@@ -72,7 +72,7 @@ class Key:
     name = "kv/key"
 
     def write(self, http, number):
-        return httpx.put(f"{http}/v1/kv/key", content=str(number) * 50)
+        return httpx.put(f"{http}/v1/kv/key", content=str(number) * 50, timeout=30)
 
     def read(self, http):
         _, response = get(http, "/v1/kv/key?raw")
@@ -92,10 +92,10 @@ def _write_and_kill(pool, running, http, thing, number, seconds) -> bool:
     except TimeoutError:
         response = None
     running.process.kill()
-    running.process.wait(10)
+    running.process.wait(60)
     if response is None:
         try:
-            response = sent.result(timeout=10)
+            response = sent.result(timeout=60)
         except httpx.TransportError:
             return False
     assert response.status_code == 200, response.text

@@ -264,7 +264,7 @@ def mesh(tmp_path, programs):
         stack.enter_context(cluster.sidecar("api", port=programs["api"]))
         web = stack.enter_context(cluster.sidecar("web", ["outside", "api"]))
         for cycle in cycles:
-            httpx.put(f"{cluster.http}/v1/config", json=cycle[0]).raise_for_status()
+            httpx.put(f"{cluster.http}/v1/config", json=cycle[0], timeout=30).raise_for_status()
         ways = {"front": port, "egress": web.ports["outside"], "sidecar": web.ports["api"]}
         for way in ways.values():
             wait_until(f"{way} serves", lambda way=way: status_of(way) == 200)
@@ -273,7 +273,7 @@ def mesh(tmp_path, programs):
 
 def status_of(port, target="/always"):
     try:
-        found = httpx.get(f"http://127.0.0.1:{port}{target}", headers={"Host": HOST})
+        found = httpx.get(f"http://127.0.0.1:{port}{target}", headers={"Host": HOST}, timeout=30)
     except httpx.TransportError:
         return 0
     return found.status_code
@@ -312,5 +312,5 @@ def changes_arrive(cluster, ways):
     for way, services in sources.items():
         for service in services:
             denied = intentions(service, ({"Name": "*", "Action": "deny"},))[0]
-            httpx.put(f"{cluster.http}/v1/config", json=denied).raise_for_status()
+            httpx.put(f"{cluster.http}/v1/config", json=denied, timeout=30).raise_for_status()
         wait_until(f"{way} denies", lambda way=way: status_of(ways[way]) == 403)

@@ -36,7 +36,7 @@ class Chaos:
 
     @property
     def status(self):
-        return httpx.get(f"{self.cluster.http}/v1/lockgate/status").json()
+        return httpx.get(f"{self.cluster.http}/v1/lockgate/status", timeout=30).json()
 
     @property
     def node(self):
@@ -48,7 +48,7 @@ class Chaos:
 
     def _try_to_write(self, body) -> bool:
         try:
-            return httpx.put(f"{self.cluster.http}/v1/config", json=body).is_success
+            return httpx.put(f"{self.cluster.http}/v1/config", json=body, timeout=30).is_success
         except httpx.TransportError:
             return False
 

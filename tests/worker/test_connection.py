@@ -31,7 +31,7 @@ class Frame:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             client = socket.create_connection(listener.getsockname())
             server, _ = listener.accept()
-        client.settimeout(5)
+        client.settimeout(30)
         connection.Frame(self.nursery, self.entrance, self.world).start(server.detach())
         return client
 
@@ -361,7 +361,7 @@ async def test_a_killed_flow_ends_for_the_reason_it_was_killed_for(frame, far):
     client = made.connect()
     await trio.testing.wait_all_tasks_blocked()
     made.entry.end(End.INTENTION_REVOKED)
-    server.settimeout(5)
+    server.settimeout(30)
     for peer in (client, server):
         with pytest.raises(ConnectionResetError):
             await read(peer)

@@ -13,13 +13,13 @@ def pair():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         peer = socket.create_connection(listener.getsockname())
         inner, _ = listener.accept()
-    peer.settimeout(5)
+    peer.settimeout(30)
     with peer, inner:
         yield peer, PlainLeg(inner)
 
 
 def receive_when_there(leg: Leg, buffer: memoryview) -> int:
-    leg.sock.settimeout(5)
+    leg.sock.settimeout(30)
     leg.sock.recv(1, socket.MSG_PEEK)
     leg.sock.setblocking(False)
     return leg.recv_into(buffer)

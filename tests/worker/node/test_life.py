@@ -41,7 +41,9 @@ def inodes_of_listeners(pid, port):
 
 
 async def get(site, path):
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.metrics_port}") as http:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{site.metrics_port}", timeout=30
+    ) as http:
         return (await http.get(path)).raise_for_status().text
 
 
@@ -191,7 +193,7 @@ async def test_without_a_coordinator_the_last_good_snapshot_and_the_leaves_are_s
         await until(lambda: len(list(leaves.glob("*.leaf"))) == 1)
         await until(lambda: (site.folder / "state" / "snapshot").exists())
     node.terminate()
-    assert node.wait(timeout=20) == 0
+    assert node.wait(timeout=60) == 0
     assert not site.workers()
     site.start_node()
     await until(lambda: site.log().count("] ready") == 2)

@@ -333,7 +333,7 @@ def test_what_it_cannot_boot_with_is_one_line_and_78(arguments, reason):
             [sys.executable, "-I", "-c", _MAIN, "-service", "web", *arguments],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
         )
     assert result.returncode == 78, result.stderr
     assert reason.replace("PORT", port) in result.stderr
