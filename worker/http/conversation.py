@@ -402,7 +402,7 @@ class Conversation:
             _, client.unread = body.take(client.unread)
 
     async def _refuse(self, bad: BadRequest) -> End:
-        if self._patience.phase is Phase.DOWNLOAD:
+        if self._patience.phase is Phase.DOWNLOAD or self._client.is_cut:
             self._break_off(End.BAD_REQUEST, bad.why)
         answer = answers.bad_request(bad.status, bad.why)
         if self._asked is None:
@@ -421,6 +421,8 @@ class Conversation:
     async def _too_late(self) -> End | None:
         """The time was up: for what, the phase says."""
         match self._patience.phase:
+            case _ if self._client.is_cut:
+                pass  # in the midst of an interim answer
             case Phase.IDLE:
                 await self._client.hang_up()
                 return End.IDLE_TIMEOUT

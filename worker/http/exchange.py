@@ -250,7 +250,7 @@ class Exchange:
         measured = chunked or not response.has_body or response.length not in (None, CHUNKED)
         keep = request.keep_alive and is_whole and measured and not self._is_closing()
         head = response_head(response, minor=minor, keep_alive=keep)
-        self._patience.phase = Phase.DOWNLOAD
+        self._expect(Phase.DOWNLOAD)
         if response.has_body:
             await self._download(response, head, chunked=chunked)
         else:

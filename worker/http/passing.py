@@ -109,7 +109,7 @@ class Passing:
         measured = chunked or not response.has_body or response.length not in (None, CHUNKED)
         keep = request.keep_alive and self.body.is_over and measured and not self.is_closing()
         head = response_head(response, minor=minor, keep_alive=keep)
-        self.patience.phase = Phase.DOWNLOAD
+        self._expect(Phase.DOWNLOAD)
         if response.has_body:
             await self._download(ask, head, chunked=chunked)
         else:

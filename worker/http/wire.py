@@ -35,13 +35,15 @@ class Wire:
     sent, as they are.
     """
 
-    __slots__ = ("_channel", "_side", "has_sent", "leg", "moved", "unread")
+    __slots__ = ("_channel", "_side", "has_sent", "is_cut", "leg", "moved", "unread")
 
     def __init__(self, leg: Leg, moved: Callable[[int], None] = _not_counted) -> None:
         self.leg = leg
         self.moved = moved
         #: Whether any byte of the last `send` was taken.
         self.has_sent = False
+        #: Whether a `send` was given up before its end: nothing can be said behind that.
+        self.is_cut = False
         self.unread = b""
         self._side = Side(leg)
         self._channel: Channel | None = None
@@ -126,7 +128,9 @@ class Wire:
         if count:
             self.sent(count)
         if count < len(left):
+            self.is_cut = True
             await self._side.send(left[count:], self.sent)
+            self.is_cut = False
 
     def has_received(self) -> None:
         """Somebody read from the leg itself."""

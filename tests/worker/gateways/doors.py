@@ -12,6 +12,7 @@ import ssl
 import trio
 
 from cluster.ingress import ListenerTls
+from cluster.routes import HttpRoute
 from tests.fakes.consul_api import ConsulApi
 from tests.fakes.engines import ENGINES
 from tests.fakes.http import Client, Server, says
@@ -20,7 +21,8 @@ from tests.fakes.pki import client_context
 from tests.fakes.rig import PATIENCE_SECONDS, eventually, rig, sni, start_upstream, tls_client
 from tests.worker.gateways.front import Front, served, target
 from tests.worker.gateways.test_ingress_requests import Site as IngressSite
-from tests.worker.gateways.test_requests import ALLOW, HTTP
+from tests.worker.gateways.test_ingress_requests import entry
+from tests.worker.gateways.test_requests import ALLOW
 from tests.worker.gateways.test_requests import Site as TerminatingSite
 from tests.worker.sidecar.running import inbound
 from worker.settings import Limits
@@ -37,6 +39,7 @@ ENGINE = ENGINES.get("native", ENGINES["pure"])
 #: Long, as a flood may keep a busy machine busy.
 LIMITS = Limits(hello_timeout_seconds=60.0, handshake_timeout_seconds=60.0)
 HELLO = Answer(headers=(("content-length", "5"),), body=b"hello")
+_ALL = {"HTTP": {"PathPrefix": "/"}}
 OFFERED = ("h2", "http/1.1")
 _ANSWER = re.compile(rb"(?is)HTTP/1.1 (\d+) .*?content-length: (\d+)\r\n(?:.*?\r\n)?\r\n(.*)")
 
@@ -145,11 +148,11 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def opened(name, pki, folder, *, limits=LIMITS, serve=None, http=HTTP):
-    """A door; `http` is the route of a terminating gateway."""
+async def opened(name, pki, folder, *, limits=LIMITS, serve=None, seconds=None):
+    """A door; `serve` is another program behind it, `seconds` are for an answer, if not what is usual."""
     async with trio.open_nursery() as nursery:
         keeper = _sidecar if name.startswith("sidecar") else _gateway
-        async with keeper(name, pki, folder, nursery, limits, serve, http) as door:
+        async with keeper(name, pki, folder, nursery, limits, serve, seconds) as door:
             try:
                 yield door
             finally:
@@ -161,16 +164,16 @@ async def opened(name, pki, folder, *, limits=LIMITS, serve=None, http=HTTP):
 
 
 @contextlib.asynccontextmanager
-async def _gateway(name, pki, folder, nursery, limits, serve, http):
+async def _gateway(name, pki, folder, nursery, limits, serve, seconds):
     async with rig(limits, engine=ENGINE()) as node:
         door = Door(name, node.world, pki, folder, nursery)
         keep = _ingress if door.kind == "ingress" else _terminating
         endpoint = await door.start_program(serve)
-        await keep(door, node, endpoint, http)
+        await keep(door, node, endpoint, seconds)
         yield door
 
 
-async def _ingress(door, node, endpoint, _):
+async def _ingress(door, node, endpoint, seconds):
     front = Front(node, door.pki, door.nursery)
     front.sets |= {"connect:api": (), "plaintext:api": (endpoint,)}
     front.protocol = door.protocol
@@ -178,6 +181,9 @@ async def _ingress(door, node, endpoint, _):
         site = IngressSite(front, door.pki, door.folder)
         front.protocol = site.protocol = door.protocol
         site.plaintext["api"] = "plaintext:api"
+        if seconds is not None:
+            route = {"Match": _ALL, "Destination": {"RequestTimeout": f"{seconds}s"}}
+            site.entries = [entry("service-router", "api", Routes=[route])]
         service = site.service("api", *(("a",) if door.is_tls else ("*",)))
     else:
         service = served("api", target("api", plaintext="plaintext:api"))
@@ -185,21 +191,22 @@ async def _ingress(door, node, endpoint, _):
     door.port = front.port
 
 
-async def _terminating(door, node, endpoint, http):
+async def _terminating(door, node, endpoint, seconds):
     site = TerminatingSite(node, door.pki, None, door.nursery)
-    http = http if door.is_http else None
+    http = HttpRoute(request_timeout_seconds=seconds or 60.0) if door.is_http else None
     await site.link(endpoint, rules=ALLOW, http=http, protocol=door.protocol)
     door.port = site.port
 
 
 @contextlib.asynccontextmanager
 async def _sidecar(name, pki, folder, nursery, *more):
-    _, serve, _ = more
+    _, serve, seconds = more
     consul = ConsulApi(pki)
     async with consul.running():
         door = Door(name, None, pki, folder, nursery)
         endpoint = await door.start_program(serve)
-        consul.entry("service-defaults", "web", Protocol=door.protocol)
+        own = {"Protocol": door.protocol, "LocalRequestTimeoutMs": int((seconds or 60.0) * 1000)}
+        consul.entry("service-defaults", "web", **own)
         async with inbound(consul, endpoint, ("api", "allow")) as (made, port):
             door.world, door.port = made.world, port
             yield door
@@ -207,14 +214,14 @@ async def _sidecar(name, pki, folder, nursery, *more):
 
 async def until_end(stream):
     """All that comes until the connection ends, and whether that was in order."""
-    got = b""
+    got, is_in_order = bytearray(), True
     with trio.fail_after(PATIENCE_SECONDS):
         try:
             while chunk := await stream.receive_some(65536):
                 got += chunk
         except trio.BrokenResourceError:
-            return got, False
-    return got, True
+            is_in_order = False
+    return bytes(got), is_in_order
 
 
 async def answer_to(stream, data):
