@@ -12,6 +12,7 @@ import ssl
 import trio
 
 from cluster.ingress import ListenerTls
+from cluster.reasons import End
 from cluster.routes import HttpRoute
 from tests.fakes.consul_api import ConsulApi
 from tests.fakes.engines import ENGINES
@@ -20,8 +21,8 @@ from tests.fakes.http2 import Answer, Http2Server
 from tests.fakes.pki import client_context
 from tests.fakes.rig import PATIENCE_SECONDS, eventually, rig, sni, start_upstream, tls_client
 from tests.worker.gateways.front import Front, served, target
+from tests.worker.gateways.test_ingress_requests import API, entry
 from tests.worker.gateways.test_ingress_requests import Site as IngressSite
-from tests.worker.gateways.test_ingress_requests import entry
 from tests.worker.gateways.test_requests import ALLOW
 from tests.worker.gateways.test_requests import Site as TerminatingSite
 from tests.worker.sidecar.running import inbound
@@ -42,6 +43,10 @@ HELLO = Answer(headers=(("content-length", "5"),), body=b"hello")
 _ALL = {"HTTP": {"PathPrefix": "/"}}
 OFFERED = ("h2", "http/1.1")
 _ANSWER = re.compile(rb"(?is)HTTP/1.1 (\d+) .*?content-length: (\d+)\r\n(?:.*?\r\n)?\r\n(.*)")
+
+
+def _hello(asked):
+    return Answer(headers=HELLO.headers) if asked.method == "HEAD" else HELLO
 
 
 class Door:
@@ -70,7 +75,7 @@ class Door:
             more = (serve,) if serve else ()
             self.behind = await start_upstream(self.nursery, *more)
         elif self.has_http2:
-            self.behind = await Http2Server(lambda _: HELLO).start(self.nursery)
+            self.behind = await Http2Server(_hello).start(self.nursery)
         else:
             self.behind = await Server(says(b"hello")).start(self.nursery)
         return self.behind.endpoint
@@ -142,6 +147,10 @@ class Door:
         """How many connections ended so."""
         return int(self.samples("lockgate_connections_closed_total", end=end))
 
+    def endings(self):
+        """All that any connection ended with."""
+        return {end.value for end in End if self.ended(end.value)}
+
     def answered(self, code):
         """How many requests were answered so."""
         return int(self.samples("lockgate_http_requests_total", code=str(code)))
@@ -184,7 +193,7 @@ async def _ingress(door, node, endpoint, seconds):
         if seconds is not None:
             route = {"Match": _ALL, "Destination": {"RequestTimeout": f"{seconds}s"}}
             site.entries = [entry("service-router", "api", Routes=[route])]
-        service = site.service("api", *(("a",) if door.is_tls else ("*",)))
+        service = site.service("api", *(("a", API) if door.is_tls else ("*",)))
     else:
         service = served("api", target("api", plaintext="plaintext:api"))
     await front.serve(service, tls=ListenerTls() if door.is_tls else None)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.fakes.http import Client, says
 from tests.fakes.rig import PATIENCE_SECONDS
+from tests.worker.gateways.doors import HTTP_DOORS, opened
 from tests.worker.gateways.test_ingress_requests import API
 from tests.worker.gateways.test_ingress_requests import site as inside
 from tests.worker.gateways.test_requests import site
@@ -194,6 +195,13 @@ async def door(request, site, inside, front):
         yield Door(front.call, server, front.node)
 
 
+@pytest.fixture(params=HTTP_DOORS)
+async def any_door(request, pki, tmp_path):
+    """Every listener protocol; the two above are tried with either engine, and longer."""
+    async with opened(request.param, pki, tmp_path) as made:
+        yield Door(made.open, made.behind, made)
+
+
 def holds(examples, *strategies):
     """A property of a running door: hypothesis is in a thread, the door where it always is."""
 
@@ -228,3 +236,19 @@ async def test_damaged_requests_get_valid_answers_or_an_end(door):
     await trio.to_thread.run_sync(example)
     beside = Client(await door.open_stream())
     assert (await beside.ask(Host=API)).status == 200
+
+
+async def test_valid_requests_are_answered_at_every_listener(any_door):
+    @holds(8, several, cuts)
+    async def example(requests, places):
+        await any_door.whole(requests, places)
+
+    await trio.to_thread.run_sync(example)
+
+
+async def test_damaged_requests_get_valid_answers_or_an_end_at_every_listener(any_door):
+    @holds(16, several, damage, cuts)
+    async def example(requests, how, places):
+        await any_door.broken(damaged(b"".join(requests), how), places)
+
+    await trio.to_thread.run_sync(example)
