@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 _PREFIX = "enrol/"
 MIN_LIFE_SECONDS = 60.0
 MAX_LIFE_SECONDS = 7 * 24 * 3600.0
+#: How often the log tells of a key that is not let in, and of how many at most meanwhile.
+TELL_SECONDS = 600.0
+MOST_TOLD = 20
 
 
 def enrolling(identity: str) -> str:
@@ -66,10 +69,26 @@ class Enrolment:
     def __init__(self, wanted: Wanted, clock: Callable[[], float]) -> None:
         self._wanted = wanted
         self._clock = clock
+        self._told: dict[str, float] = {}
 
     def identity(self, public_key: str) -> str | None:
         """What the bus asks for each handshake and message."""
-        return identity_of(self._wanted.state, public_key, self._clock())
+        found = identity_of(self._wanted.state, public_key, self._clock())
+        if found is None:
+            self._tell(public_key)
+        return found
+
+    def _tell(self, public_key: str) -> None:
+        """Once in ten minutes for each key, of the few that the list should perhaps have."""
+        now = self._clock()
+        self._told = {key: at for key, at in self._told.items() if now - at < TELL_SECONDS}
+        if public_key not in self._told and len(self._told) < MOST_TOLD:
+            self._told[public_key] = now
+            log.warning(
+                "a key that is not on the list wants to join the bus",
+                public_key=public_key,
+                mend=f"lockgate nodes allow NODE '{public_key}'",
+            )
 
     async def enrol(self, node: str, public_key: str) -> str:
         """Let the node in by this key; the bearer of its token asks. Gives why not, or nothing."""

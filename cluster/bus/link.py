@@ -27,6 +27,15 @@ _REFUSED = (
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
 _LOST = zmq.EVENT_DISCONNECTED | _REFUSED
+#: What a handshake that failed says of the other side. One with another key than we expect cannot read
+#: what we say, and hangs up without a word.
+_TROUBLE: dict[int, str] = {
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "it refuses our key",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "what is there does not speak as it should",
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it hangs up in the handshake: perhaps its key is another "
+    "than we were told",
+}
+_UNREACHED = "no connection can be made"
 _WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_CONNECT_RETRIED | _LOST
 
 
@@ -34,7 +43,8 @@ class Link:
     """Watches the one connection of a socket, and calls `redial` `patience_seconds` after ZeroMQ
     has given it up.
 
-    Counts `connections` made and `refusals`, handshakes that failed.
+    Counts `connections` made and `refusals`, handshakes that failed. `trouble` says why there is no
+    connection, for people, as far as that can be known; `is_refused`, that our key is.
     """
 
     def __init__(
@@ -43,6 +53,8 @@ class Link:
         self.connections = 0
         self.refusals = 0
         self.is_connected = False
+        self.is_refused = False
+        self.trouble = ""
         self._is_given_up = False
         self._redial = redial
         self._patience_seconds = patience_seconds
@@ -76,6 +88,11 @@ class Link:
         self.is_connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
         if event & _REFUSED:
             self.refusals += 1
+            self.trouble = _TROUBLE[event]
+            self.is_refused = event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+        elif event == zmq.EVENT_CONNECT_RETRIED:
+            self.trouble = self.trouble or _UNREACHED
         if self.is_connected:
             self.connections += 1
+            self.trouble, self.is_refused = "", False
             self._waiting.unpark_all()

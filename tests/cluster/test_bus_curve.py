@@ -99,6 +99,28 @@ async def test_a_key_that_is_not_on_the_list_gets_nothing_through():
         await assert_hears_only(bus, club)
 
 
+async def test_why_there_is_no_connection_is_known():
+    club = Club()
+    stranger = club.member("")
+    async with club.serve() as bus:
+        async with connect(bus.endpoint, curve=stranger, limits=HASTY) as client:
+            await until(lambda: client.link.is_refused)
+            assert client.link.trouble == "it refuses our key"
+            club.names[stranger.public_key] = "node-late"
+            await client.link.wait_connected(0)
+            assert (client.link.trouble, client.link.is_refused) == ("", False)
+        club.server = keygen()  # what a node would be told of another coordinator
+        misled = club.member("node-a")
+        async with connect(bus.endpoint, curve=misled, limits=HASTY) as client:
+            await until(lambda: client.link.trouble)
+            assert "perhaps its key is another" in client.link.trouble
+        endpoint = bus.endpoint
+    async with connect(endpoint, curve=stranger, limits=HASTY) as client:
+        with trio.fail_after(30):
+            await until(lambda: client.link.trouble)
+        assert client.link.trouble == "no connection can be made"
+
+
 async def test_a_key_put_on_the_list_later_gets_in_by_itself():
     club = Club()
     late = club.member("")

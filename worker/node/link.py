@@ -134,9 +134,16 @@ class CoordinatorLink:
             nursery.start_soon(self._report_status, bus)
             await self._until_silent(bus)
             nursery.cancel_scope.cancel()
-        _log.warning("coordinator silent", endpoint=endpoint)
+        _log.warning("coordinator silent", endpoint=endpoint, **self._why(bus))
         self._bus, self.endpoint = None, ""
         self._down()
+
+    def _why(self, bus: ClientBus) -> dict[str, str]:
+        """Why nobody answers, and where our key is refused, what would mend that."""
+        why = {"because": bus.link.trouble or "it is connected, and does not answer"}
+        if bus.link.is_refused and self._curve is not None:
+            why["mend"] = f"lockgate nodes allow {self._node} '{self._curve.public_key}'"
+        return why
 
     async def _until_silent(self, bus: ClientBus) -> None:
         timing = self._timing

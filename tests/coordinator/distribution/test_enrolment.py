@@ -1,12 +1,21 @@
 """A node that holds an enrolment token joins the bus by it: once, in time, and only to enrol."""
 
 import pytest
+import structlog
 import trio
 
 from cluster.bus import CurveClient, CurveServer, connect, keygen, serve
 from cluster.messages import Enrol, Enrolled, Hello, Refusal, pack, unpack
 from coordinator.distributor import Distributor
-from coordinator.enrolment import Enrolment, allowing, enrolling, expired_tokens, identity_of
+from coordinator.enrolment import (
+    MOST_TOLD,
+    TELL_SECONDS,
+    Enrolment,
+    allowing,
+    enrolling,
+    expired_tokens,
+    identity_of,
+)
 from coordinator.metrics import Metrics
 from coordinator.store.memory import MemoryStore
 from coordinator.store.records import Put
@@ -170,3 +179,20 @@ async def test_a_node_that_is_on_the_list_already_needs_no_token(asking, bus):
     with trio.fail_after(30):
         await enrol(asked, (bus[0],), is_up=lambda: True)
     assert not asked.file.exists()
+
+
+async def test_the_log_tells_of_keys_that_are_not_let_in_but_of_no_flood(wanted):
+    now = [NOW]
+    enrolment = Enrolment(wanted, lambda: now[0])
+    keys = [keygen().public_key for _ in range(MOST_TOLD + 5)]
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            assert enrolment.identity(keys[0]) is None
+        assert [line["public_key"] for line in logs] == [keys[0]]
+        assert keys[0] in logs[0]["mend"]
+        for key in keys:
+            enrolment.identity(key)
+        assert len(logs) == MOST_TOLD
+        now[0] += TELL_SECONDS
+        enrolment.identity(keys[-1])
+        assert logs[-1]["public_key"] == keys[-1]

@@ -72,6 +72,17 @@ async def mute_coordinator(site):
         yield bus
 
 
+async def test_a_node_whose_key_is_refused_says_what_would_let_it_in(site):
+    curve = CurveServer(secret_key=site.coordinator_keys.secret_key, allow=lambda _: None)
+    async with serve("tcp://127.0.0.1:0", curve=curve) as bus:
+        site.start_node(coordinators=[bus.endpoint.removeprefix("tcp://")])
+        with trio.fail_after(60):
+            while "coordinator silent" not in site.log():  # noqa: ASYNC110 - another process's
+                await trio.sleep(0.1)
+    assert "it refuses our key" in site.log()
+    assert f"lockgate nodes allow node-a '{site.node_keys.public_key}'" in site.log()
+
+
 async def test_a_mute_coordinator_is_left_for_the_next(site):
     async with mute_coordinator(site) as mute, site.coordinator() as coordinator:
         site.start_node(
