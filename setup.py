@@ -48,6 +48,8 @@ setup(
         native("worker/http", "_carry"),
         native("worker/http", "_channel"),
         native("worker/http", "_heads"),
+        native("worker/http", "_plan"),
+        native("worker/http", "_rounds"),
         native("worker/http", "_steps"),
         native("worker/http2", "_fields"),
         native("worker/http2", "_frames"),

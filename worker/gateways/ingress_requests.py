@@ -7,8 +7,9 @@ Belongs here: what a gateway knows that HTTP does not: routes, permissions, the 
 HTTP itself (`worker.http`), matching a request (`cluster.http.routing`), or upstreams (`ingress_upstreams`).
 """
 
+from array import array
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -24,8 +25,10 @@ from cluster.intentions import Decision
 from cluster.names import ServiceName
 from cluster.reasons import End
 from cluster.routes import Endpoint
+from worker.entry import Entry
 from worker.gateways import tokens
 from worker.gateways.inbound import Inbound
+from worker.gateways.ingress_plans import Led, plan_of
 from worker.gateways.ingress_upstreams import Upstreams
 from worker.gateways.requests import counting, request_id_of
 from worker.gateways.strands import converse
@@ -36,6 +39,7 @@ from worker.http.fields import FORWARDED, Fields
 from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
 from worker.http.normal import normalised
+from worker.http.planning import Carrying
 from worker.http.pool import Upstream
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
@@ -52,6 +56,9 @@ from worker.view.view import (
     IngressWay,
     View,
 )
+
+if TYPE_CHECKING:
+    from worker.http._plan import Plan
 
 _NOT_BELIEVED = frozenset(
     name.decode() for name in FORWARDED - {b"x-forwarded-for", b"x-request-id"}
@@ -93,22 +100,6 @@ class _Known(NamedTuple):
         return self.view is view and self.target is target and self.decision is decision
 
 
-class _Led(NamedTuple):
-    """Where every request for one host is led by one view, whatever else it says, and who permitted that.
-
-    `permits` are of instances in plain, each with its counter; the policy says the same of every request.
-    """
-
-    view: View
-    host: bytes
-    target: IngressTarget
-    http: IngressHttp
-    found: IngressWay
-    route: IngressRoute
-    permits: tuple[tuple[IngressTarget, Permit, Count], ...]
-    by_service: dict[ServiceName, Permit]
-
-
 class _Visitor:
     """A client, and what holds for its requests now; see `worker.http.conversation.Backend`."""
 
@@ -120,7 +111,9 @@ class _Visitor:
         self._served: IngressHttp | None = None
         self._carried: _Carried | None = None
         self._known: _Known | None = None
-        self._last_led: _Led | None = None
+        self._last_led: Led | None = None
+        self._plan: Plan | None = None
+        self._turns: Carrying | None = None
         self._source_ip = str(inbound.sock.getpeername()[0])
         scheme = b"https" if view.is_tls else b"http"
         self.hop = Hop(address=self._source_ip.encode(), scheme=scheme, replaces_cert=True)
@@ -173,7 +166,7 @@ class _Visitor:
 
     def _always(
         self, request: RequestHead, route: IngressRoute, http: IngressHttp, found: IngressWay
-    ) -> _Led | None:
+    ) -> Led | None:
         """What was decided, if nothing of it depends on more than the host."""
         view, way = self.inbound.world.current.view, found.way
         if way is not http.routes.only or found.affinities.are_any or view.tokens.are_asked_for:
@@ -191,21 +184,74 @@ class _Visitor:
             permits.append((target, known.permit, known.counted))
         by_service = {target.service: permit for target, permit, _ in permits}
         target = found.up[0][0]
-        return _Led(view, request.host, target, http, found, route, tuple(permits), by_service)
+        return Led(view, request.host, target, http, found, route, tuple(permits), by_service)
 
-    def _led_again(self, led: _Led, request: RequestHead) -> "_Way":
+    def _led_again(self, led: Led, request: RequestHead) -> "_Way":
         """The same for one more request."""
-        inbound = self.inbound
-        entry = inbound.entry
+        for _, _, counted in led.permits:
+            counted.inc()
+        return self._way_of(led, request, self.inbound.world.wall_clock())
+
+    def _way_of(self, led: Led, request: RequestHead, then: float) -> "_Way":
+        """For one that was counted."""
+        entry = self.inbound.entry
         self._served = led.http
         entry.service = led.target.service
-        for target, permit, counted in led.permits:
-            counted.inc()
+        for target, permit, _ in led.permits:
             entry.decided(permit, led.view.generation)
-            self._carried = _Carried(target, request, inbound.world.wall_clock())
+            self._carried = _Carried(target, request, then)
         sent = request if not request.forwarded else _kept(request)
-        upstreams = Upstreams(inbound, led.route, led.by_service, self._carries)
+        upstreams = Upstreams(self.inbound, led.route, led.by_service, self._carries)
         return _Way(self, sent, led.found, NO_AFFINITY, upstreams)
+
+    def account(self) -> tuple[Entry, "array[int]"]:
+        entry = self.inbound.entry
+        return entry, entry.flow.counters
+
+    def chance(self) -> int:
+        return self.inbound.world.chance.getrandbits(64)
+
+    def follow(self, turns: Carrying | None) -> None:
+        self._turns = turns
+
+    def plan(self) -> "Plan | None":
+        led = self._last_led
+        if led is None or led.http is not self._served:
+            return None
+        if led.view is not self.inbound.world.current.view:
+            return None
+        if self._plan is None or self._plan.made_of is not led:
+            self._plan = plan_of(self.inbound, self.hop, led)
+        return self._plan
+
+    def led(
+        self,
+        made_of: object,
+        request: RequestHead,
+        started: float,
+        endpoint: Endpoint,
+        upstream: Upstream | None,
+    ) -> "_Way":
+        assert isinstance(made_of, Led)
+        way = self._way_of(made_of, request, self._wall_clock_at(started))
+        self.inbound.entry.permit = made_of.permit
+        if self._carried is not None and made_of.target.plaintext:
+            self._carried = self._carried._replace(target=made_of.target)
+        way.go_on(made_of.target, endpoint, upstream)
+        return way
+
+    def _wall_clock_at(self, moment: float) -> float:
+        """Seconds since 1970, of trio's clock."""
+        world = self.inbound.world
+        return world.wall_clock() - (world.clock() - moment)
+
+    def _carried_by_plan(self) -> _Carried | None:
+        found = None if self._turns is None else self._turns.carried()
+        if found is None:
+            return None
+        led, request, started = found
+        assert isinstance(led, Led)
+        return _Carried(led.target, request, self._wall_clock_at(started))
 
     def _tokens(self, found: IngressWay, arriving: Request) -> Verified:
         """For the targets that nobody else decides about."""
@@ -266,9 +312,10 @@ class _Visitor:
 
     def _is_still_permitted(self) -> bool:
         """What is carried now, after the rules have changed; its tokens are as old as the request."""
-        if self._carried is None:
+        carried = self._carried or self._carried_by_plan()
+        if carried is None:
             return True
-        target, arriving, then = self._carried
+        target, arriving, then = carried
         if isinstance(arriving, RequestHead):
             arriving = _believed(arriving.as_judged())
         view = self.inbound.world.current.view
@@ -357,6 +404,10 @@ class _Way:
         self._upstreams.go_elsewhere()
         self._retries_made += 1
         return pause_seconds(self._retries_made - 1, visitor.inbound.world.chance)
+
+    def go_on(self, target: IngressTarget, endpoint: Endpoint, ready: Upstream | None) -> None:
+        """From where a plan has come."""
+        self._upstreams.go_on(target, endpoint, ready)
 
     def at_once(self) -> Upstream | None:
         return self._upstreams.at_once(self._found.up, self._affinity.key)

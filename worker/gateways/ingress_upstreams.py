@@ -121,6 +121,15 @@ class Upstreams:
         found.moved = counting(self._inbound, UP)
         return found
 
+    def go_on(self, target: IngressTarget, endpoint: Endpoint, ready: Upstream | None) -> None:
+        """From where a plan has come: this choice, and a connection for which it has entered the room."""
+        at = target, endpoint
+        if ready is None:
+            self._first = at
+            return
+        self._last, self._entered, self._ready = at, at, ready
+        ready.moved = counting(self._inbound, UP)
+
     async def connect(self, up: Up, key: int | None, *, afresh: bool) -> Upstream | Place:
         """To the first target, or its stand-ins where it cannot be reached. Raises `Unserved`."""
         ready, self._ready = self._ready, None
@@ -232,7 +241,7 @@ class Upstreams:
         return found
 
     def _pooled(self, target: IngressTarget, endpoint: Endpoint) -> Upstream | None:
-        key, made_with = self._key(target, endpoint), self._made_with(target, endpoint)
+        key, made_with = self._kept(target)(endpoint)
         return self._inbound.world.pools.take(key, made_with)
 
     async def _made_room(self, target: IngressTarget, endpoint: Endpoint) -> Upstream | None:
@@ -240,7 +249,8 @@ class Upstreams:
         most, pools = target.limits.connections, self._inbound.world.pools
         if not most:
             return None
-        keys = [self._key(target, one) for one in target.endpoints]
+        gateway = self._inbound.entry.gateway
+        keys = [key_of(gateway, target, one) for one in target.endpoints]
         while sum(map(pools.count_of, keys)) >= most and not pools.make_room(keys):
             await target.room.wait()
             if (found := self._pooled(target, endpoint)) is not None:
@@ -253,7 +263,7 @@ class Upstreams:
         return await pooled.dial(self._inbound, first, self._kept(target), connect)
 
     def _kept(self, target: IngressTarget) -> Kept:
-        return lambda endpoint: (self._key(target, endpoint), self._made_with(target, endpoint))
+        return kept(self._inbound.entry.gateway, self._route, target)
 
     async def _leg(self, target: IngressTarget, first: Endpoint) -> tuple[Leg, Endpoint]:
         world, failed = self._inbound.world, partial(self._failed, target)
@@ -288,16 +298,6 @@ class Upstreams:
             if one != first and one not in out and one not in self._tried:
                 yield one
 
-    def _key(self, target: IngressTarget, endpoint: Endpoint) -> Key:
-        """The gateway's name, and the name asked for: two gateways, or services, share no connection."""
-        if endpoint in target.plaintext:
-            return endpoint.address, endpoint.port, target.service
-        who = (self._inbound.entry.gateway, target.expected_uri, target.server_name)
-        return endpoint.address, endpoint.port, who
-
-    def _made_with(self, target: IngressTarget, endpoint: Endpoint) -> object:
-        return None if endpoint in target.plaintext else self._route.context
-
     def release(self, upstream: Upstream, *, reusable: bool) -> None:
         """The exchange is over."""
         pools = self._inbound.world.pools
@@ -314,6 +314,23 @@ class Upstreams:
         finally:
             self._inbound.world.pools.forget(upstream.key)
             self._leave()
+
+
+def key_of(gateway: str, target: IngressTarget, endpoint: Endpoint) -> Key:
+    """The gateway's name, and the name asked for: two gateways, or services, share no connection."""
+    if endpoint in target.plaintext:
+        return endpoint.address, endpoint.port, target.service
+    return endpoint.address, endpoint.port, (gateway, target.expected_uri, target.server_name)
+
+
+def kept(gateway: str, route: IngressRoute, target: IngressTarget) -> Kept:
+    """Where connections to a target's endpoints are kept, and the TLS that they have to be made with."""
+
+    def of(endpoint: Endpoint) -> tuple[Key, object]:
+        made_with = None if endpoint in target.plaintext else route.context
+        return key_of(gateway, target, endpoint), made_with
+
+    return of
 
 
 def _has_failed(response: ResponseHead) -> bool:

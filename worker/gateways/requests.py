@@ -7,15 +7,17 @@ Belongs here: what a gateway knows that HTTP does not: intentions, endpoints, po
 Never here: HTTP itself (`worker.http`).
 """
 
+from array import array
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from cluster.authorize import Denied, Permit, authorize
 from cluster.balance.limits import NO_LIMITS
 from cluster.errors import Refused, UpstreamFault
-from cluster.http import Request, Verified, authorize_request
+from cluster.http import DEFAULT_NORMALISATION, Request, Verified, authorize_request
 from cluster.http.affinity import NO_AFFINITY, Affinity
 from cluster.http.retries import Outcome
 from cluster.http.verify import NOTHING_ASKED
@@ -24,10 +26,11 @@ from cluster.pick import candidates
 from cluster.reasons import End
 from cluster.routes import Endpoint
 from worker.dial import Address
-from worker.dial.literal import is_address
+from worker.entry import Entry
 from worker.gateways import pooled, steps, tokens
 from worker.gateways.inbound import Inbound
 from worker.gateways.multiplexed import Kept, place
+from worker.gateways.request_plans import Led, key_of, own_name, plan_of
 from worker.gateways.strands import converse
 from worker.http import answers, native
 from worker.http.answers import Answer
@@ -36,7 +39,8 @@ from worker.http.backend import Unserved
 from worker.http.heads import Hop, Outgoing
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
 from worker.http.normal import normalised
-from worker.http.pool import Key, Upstream
+from worker.http.planning import Carrying
+from worker.http.pool import Upstream
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
 from worker.http.wire import Wire
@@ -45,6 +49,9 @@ from worker.relay.engine import DOWN, UP
 from worker.telemetry.tally import Count
 from worker.tls.leg import TlsLeg
 from worker.view.view import Balanced, HttpTarget, TerminatingTarget, View
+
+if TYPE_CHECKING:
+    from worker.http._plan import Plan
 
 #: From the view of a moment to what is served there now.
 Find = Callable[[View], TerminatingTarget | None]
@@ -105,6 +112,8 @@ class _Caller:
         self._hop: Hop
         self._way: _Way
         self._way_permit: Permit | None = None
+        self._plan: Plan | None = None
+        self._turns: Carrying | None = None
         self._allowed: Count
         self._denied: Count
         self._address = inbound.sock.getpeername()[0].encode()
@@ -183,18 +192,65 @@ class _Caller:
 
     def _is_still_permitted(self) -> bool:
         """What is carried now, after the rules have changed."""
-        if self._carried is None:
+        carried = self._carried or self._carried_by_plan()
+        if carried is None:
             return True
         view = self.inbound.world.current.view
         if view is not self._view:
             self._follow(view)
         if self._target is not None and isinstance(self._answer, Permit):
             return True
-        return self._is_permitted(*self._carried)
+        return self._is_permitted(*carried)
+
+    def _carried_by_plan(self) -> tuple[RequestHead, float] | None:
+        found = None if self._turns is None else self._turns.carried()
+        if found is None:
+            return None
+        _, request, started = found
+        world = self.inbound.world
+        return request, world.wall_clock() - (world.clock() - started)
+
+    def account(self) -> tuple[Entry, "array[int]"]:
+        entry = self.inbound.entry
+        return entry, entry.flow.counters
+
+    def chance(self) -> int:
+        return self.inbound.world.chance.getrandbits(64)
+
+    def follow(self, turns: Carrying | None) -> None:
+        self._turns = turns
+
+    def plan(self) -> "Plan | None":
+        view, target, answer = self._view, self._target, self._answer
+        if view is not self.inbound.world.current.view or target is None or target.http is None:
+            return None
+        if not isinstance(answer, Permit) or self._asks_tokens:
+            return None
+        if view.rules.normalisation != DEFAULT_NORMALISATION:
+            return None
+        if self._plan is None:
+            led = Led(answer, target, target.http, self._hop)
+            self._plan = plan_of(self.inbound, led, self._allowed)
+        return self._plan
+
+    def led(
+        self,
+        made_of: object,
+        request: RequestHead,
+        started: float,
+        endpoint: Endpoint,
+        upstream: Upstream | None,
+    ) -> "_Way":
+        assert isinstance(made_of, Led)
+        world = self.inbound.world
+        self._carried = request, world.wall_clock() - (world.clock() - started)
+        way = _Way(self, made_of.permit, made_of.target, made_of.http, made_of.hop)
+        way.go_on(endpoint, upstream)
+        return way
 
     def _follow(self, view: View) -> None:
         entry, client = self.inbound.entry, self._client
-        self._view, self._way_permit = view, None
+        self._view, self._way_permit, self._plan = view, None, None
         target = self._target = self._find(view)
         if target is None or target.http is None:
             self._target = None
@@ -285,15 +341,9 @@ class _Way:
         return Outgoing(
             request=self._sent or request,
             hop=self._hop,
-            host=self._host(request, endpoint),
+            host=own_name(self._http, endpoint) or request.host or str(endpoint).encode(),
             request_id=request_id_of(chance.getrandbits(128)),
         )
-
-    def _host(self, request: RequestHead, endpoint: Endpoint) -> bytes:
-        """An instance with a name is asked by its name, unless the link says otherwise (spec 4.5)."""
-        if self._http.route.rewrites_host and not is_address(endpoint.address):
-            return endpoint.address.encode()
-        return request.host or str(endpoint).encode()
 
     def amend(self, response: ResponseHead) -> ResponseHead:
         given = self._affinity.cookies
@@ -312,6 +362,16 @@ class _Way:
 
     def again(self, outcome: Outcome) -> float | None:
         return None
+
+    def go_on(self, endpoint: Endpoint, ready: Upstream | None) -> None:
+        """From where a plan has come: this choice, and a connection for which it has entered the room."""
+        if ready is None:
+            self._drawn = endpoint
+            return
+        self._ready = ready
+        ready.moved = self._caller.count_up
+        if self._http.balanced is not None:
+            self._entered = endpoint
 
     def at_once(self) -> Upstream | None:
         self._ready = None
@@ -386,12 +446,12 @@ class _Way:
         """
         target, origination = self._target, self._target.origination
         made_with = origination.context() if origination else None
-        return lambda endpoint: (_key(endpoint, target), made_with)
+        return lambda endpoint: (key_of(endpoint, target), made_with)
 
     def _pooled(self, endpoint: Endpoint) -> Upstream | None:
         origination = self._target.origination
         made_with = origination.context() if origination else None
-        return self._caller.inbound.world.pools.take(_key(endpoint, self._target), made_with)
+        return self._caller.inbound.world.pools.take(key_of(endpoint, self._target), made_with)
 
     async def _dial(self, first: Endpoint) -> Upstream:
         """`first`, then others; no request has been sent to any."""
@@ -435,11 +495,6 @@ class _Way:
         finally:
             inbound.world.pools.forget(upstream.key)
             self._leave()
-
-
-def _key(endpoint: Endpoint, target: TerminatingTarget) -> Key:
-    """By service, too: who waits for a connection may get one to another instance of the same service."""
-    return endpoint.address, endpoint.port, (target.service, target.origination)
 
 
 def request_id_of(bits: int) -> bytes:

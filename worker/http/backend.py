@@ -13,6 +13,7 @@ from cluster.routes import Endpoint
 from worker.http.answers import Answer
 from worker.http.asking import Place
 from worker.http.heads import Outgoing
+from worker.http.planning import Planning
 from worker.http.pool import Upstream
 from worker.http.requests import RequestHead
 from worker.http.responses import ResponseHead
@@ -79,7 +80,7 @@ class Way(Protocol):
         ...
 
 
-class Backend(Protocol):
+class Backend(Planning, Protocol):
     """Whom a connection's requests go to."""
 
     def judge(self, request: RequestHead) -> Way | Answer:

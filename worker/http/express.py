@@ -1,14 +1,11 @@
 """Turns of conversations that need no task: one epoll of their own, one task for all.
 
-A task that waits for a socket costs more than the exchange it waits for. Here who waits is a dictionary
-entry, and what has become possible is a plain call (`turns`). Sockets are watched edge-triggered, from the
-first turn on: no system call per wait. A descriptor leads to whoever waits for it now; other events are
-nobody's.
+A task that waits for a socket costs more than the exchange it waits for. Here who waits is an entry of a
+table (`_rounds`), and what has become possible is a plain call (`turns`).
 
-Belongs here: who waits for what. Never here: what is done then.
+Belongs here: when there is another round. Never here: what is done then.
 """
 
-import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,12 +20,13 @@ from worker.http.wire import Wire
 from worker.tls.openssl import FunctionMissing, function_addresses
 
 if TYPE_CHECKING:
+    from worker.http._rounds import Rounds
     from worker.http.turns import Turns
+else:
+    Rounds = native.rounds.Rounds if native.is_built else object
 
-#: Calls are some tens of microseconds each: so many before other tasks have their turn.
-_AT_ONCE = 32
+#: So many rounds, each of some tens of calls, before other tasks have their turn.
 _ROUNDS = 4
-_EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 
 class Held(Protocol):
@@ -39,12 +37,11 @@ class Held(Protocol):
         ...
 
 
-class Express:
+class Express(Rounds):
     """All connections of a worker whose turns are calls."""
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._waiting: dict[int, Callable[[], None]] = {}
+        super().__init__(trio.current_time)
         self._held: list[Held] = []
 
     def turns(
@@ -55,35 +52,26 @@ class Express:
 
         return Turns(self, client, backend, patience, limits)
 
-    def watch(self, descriptor: int, call: Callable[[], None]) -> None:
-        """From now on whatever comes there is for `call`; also what has come already."""
-        self._epoll.register(descriptor, _EVENTS)
-        self._waiting[descriptor] = call
-
-    def forget(self, descriptor: int) -> None:
-        """Somebody else waits for this one, while it is open."""
-        if self._waiting.pop(descriptor, None):
-            self._epoll.unregister(descriptor)
-
     def await_answer(self, upstream: Upstream, call: Callable[[], None]) -> None:
-        """The same for an upstream, which stays registered in its pool."""
-        descriptor = upstream.channel.descriptor
+        """From now on whatever comes there is for `call`; also what has come already. The upstream stays
+        registered in its pool.
+        """
+        descriptor, called = upstream.channel.descriptor, native.rounds.Called(call)
         if upstream.watcher is self:
-            self._waiting[descriptor] = call
+            self.expect(descriptor, called)
         else:
             upstream.watcher = self
-            self.watch(descriptor, call)
+            self.watch(descriptor, called, is_answer=True)
 
     def has_answered(self, upstream: Upstream) -> None:
         """Nobody waits for it now."""
-        self._waiting.pop(upstream.channel.descriptor, None)
+        self.expect(upstream.channel.descriptor, None)
 
     def let_go(self, upstream: Upstream) -> None:
         """A task has it."""
         if upstream.watcher is self:
             upstream.watcher = None
-            self._waiting.pop(upstream.channel.descriptor, None)
-            self._epoll.unregister(upstream.channel.descriptor)
+            self.forget(upstream.channel.descriptor)
 
     def hold(self, turn: Held) -> None:
         """Something of an answer has come, and the rest mostly is on its way: give it a moment."""
@@ -92,7 +80,7 @@ class Express:
     async def attend(self) -> None:
         """For ever: call whoever something has come for."""
         while True:
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            await trio.lowlevel.wait_readable(self.fileno())
             self._rounds()
             if self._held:
                 await trio.lowlevel.checkpoint()
@@ -103,12 +91,7 @@ class Express:
 
     def _rounds(self) -> None:
         for _ in range(_ROUNDS):
-            events = self._epoll.poll(0, _AT_ONCE)
-            for descriptor, _ in events:
-                call = self._waiting.get(descriptor)
-                if call is not None:
-                    call()
-            if len(events) < _AT_ONCE:
+            if not self.serve():
                 return
 
 

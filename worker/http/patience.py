@@ -34,28 +34,41 @@ class Scope(Protocol):
     def cancel(self) -> None: ...
 
 
+class Teller(Protocol):
+    """Whoever names phases and deadlines without telling each time, none sooner than `looked_at`."""
+
+    looked_at: float
+
+    def tell(self) -> None:
+        """Set `phase` and `deadline` of the patience."""
+        ...
+
+
 class Patience:
     """One connection's deadline. `scope` is cancelled when it has passed."""
 
-    __slots__ = ("_looked_at", "_timers", "deadline", "phase", "scope")
+    __slots__ = ("_timers", "deadline", "looked_at", "phase", "scope", "teller")
 
     def __init__(self, timers: "Timers") -> None:
         self.phase = Phase.IDLE
         self.deadline = float("inf")
         self.scope: Scope = trio.CancelScope()
-        self._looked_at = float("inf")
+        #: When it is looked at next.
+        self.looked_at = float("inf")
+        #: Who says what is waited for, while that changes elsewhere.
+        self.teller: Teller | None = None
         self._timers = timers
 
     def wait(self, phase: Phase, seconds: float) -> None:
         """From now on `phase` is waited for, and for so long."""
         self.phase = phase
         self.deadline = deadline = self._timers.clock() + seconds
-        if deadline < self._looked_at:
+        if deadline < self.looked_at:
             self._look_at(deadline)
 
     def stop(self) -> None:
         """Nothing is waited for any more."""
-        self.deadline = self._looked_at = float("inf")
+        self.deadline = self.looked_at = float("inf")
 
     def rest(self) -> None:
         """Nothing is waited for until something else is. Unlike after `stop`, the time that was named for
@@ -65,16 +78,20 @@ class Patience:
 
     def look(self, at: float, now: float) -> None:
         """For the timers: the time that was named for looking has come."""
-        if at != self._looked_at:
+        if at != self.looked_at:
             return  # an earlier one was named since, and has come
-        self._looked_at = float("inf")
+        self.looked_at = float("inf")
+        if self.teller is not None:
+            self.teller.tell()
         if self.deadline <= now:
             self.scope.cancel()
         elif self.deadline < float("inf"):
             self._look_at(self.deadline)
+        if self.teller is not None:
+            self.teller.looked_at = self.looked_at
 
     def _look_at(self, deadline: float) -> None:
-        self._looked_at = deadline
+        self.looked_at = deadline
         self._timers.add(deadline, self)
 
 

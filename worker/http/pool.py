@@ -74,14 +74,20 @@ class Pools:
 
     def __init__(self, clock: Callable[[], float], limits: PoolLimits | None = None) -> None:
         self._clock = clock
-        self._limits = limits or PoolLimits()
+        self.limits = limits or PoolLimits()
         self._idle: dict[Key, list[Upstream]] = {}  # the last used one at the end
         self._counts: dict[Key, int] = {}
 
     @property
     def idle_seconds(self) -> float:
         """How long a connection may be idle."""
-        return self._limits.idle_seconds
+        return self.limits.idle_seconds
+
+    def idle(self, key: Key) -> list[Upstream] | None:
+        """Those that are idle, the last used one at the end: a plan takes from it and gives back to it
+        (`_plan`). The same list for as long as there is any connection to this endpoint.
+        """
+        return self._idle.get(key)
 
     def take(self, key: Key, made_with: object = None) -> Upstream | None:
         """An idle connection that still seems to be good."""
@@ -95,7 +101,7 @@ class Pools:
 
     def may_dial(self, key: Key) -> bool:
         """Whether there may be one more connection to this endpoint; if so, it is counted from now on."""
-        if self._counts.get(key, 0) >= self._limits.connections:
+        if self._counts.get(key, 0) >= self.limits.connections:
             return False
         self.count(key)
         return True
@@ -119,7 +125,7 @@ class Pools:
     def give(self, upstream: Upstream) -> None:
         """It can be used again: the exchange is over, and nothing is left to read."""
         idle = self._idle.setdefault(upstream.key, [])
-        if len(idle) >= self._limits.idle_connections:
+        if len(idle) >= self.limits.idle_connections:
             self.drop(upstream)
             return
         upstream.is_used = True
@@ -138,22 +144,21 @@ class Pools:
             self._counts[key] = left
         else:
             del self._counts[key]
+            self._idle.pop(key, None)
 
     def sweep(self) -> None:
         """Close what was idle for too long, and what the upstream has ended; now and then."""
-        oldest = self._clock() - self._limits.idle_seconds
-        for key, idle in tuple(self._idle.items()):
+        oldest = self._clock() - self.limits.idle_seconds
+        for idle in tuple(self._idle.values()):
             kept = [one for one in idle if one.idle_since > oldest and one.is_quiet()]
-            for one in set(idle).difference(kept):
+            gone = set(idle).difference(kept)
+            idle[:] = kept
+            for one in gone:
                 self.drop(one)
-            if kept:
-                self._idle[key] = kept
-            else:
-                del self._idle[key]
 
     def close(self) -> None:
         """Close all that is idle."""
-        for idle in self._idle.values():
+        for idle in tuple(self._idle.values()):
             while idle:
                 self.drop(idle.pop())
         self._idle.clear()

@@ -27,7 +27,7 @@ class Room:
         self.flows = 0
         self.requests = 0
         self.waiting = 0
-        self._active: dict[Endpoint, int] = {}
+        self._active: dict[Endpoint, list[int]] = {}  # one number each
         self._lot = trio.lowlevel.ParkingLot()
 
     def enter(self, limits: UpstreamLimits, endpoint: Endpoint) -> None:
@@ -35,21 +35,28 @@ class Room:
         if 0 < limits.requests <= self.requests:
             raise Refused(End.OVERLOAD, f"{self.requests} requests are under way")
         self.requests += 1
-        self._active[endpoint] = self._active.get(endpoint, 0) + 1
+        self.under_way(endpoint)[0] += 1
+
+    def under_way(self, endpoint: Endpoint) -> list[int]:
+        """The number of an endpoint's requests, to be counted in for as long as it is not 0 (`_plan`)."""
+        found = self._active.get(endpoint)
+        if found is None:
+            found = self._active[endpoint] = [0]
+        return found
 
     def leave(self, endpoint: Endpoint) -> None:
         """A request is over, and its connection is given back or closed."""
         self.requests -= 1
-        left = self._active[endpoint] - 1
-        if left:
-            self._active[endpoint] = left
-        else:
+        active = self._active[endpoint]
+        active[0] -= 1
+        if not active[0]:
             del self._active[endpoint]
         self._lot.unpark()
 
     def active(self, endpoint: Endpoint) -> int:
         """How many requests an endpoint has under way."""
-        return self._active.get(endpoint, 0)
+        found = self._active.get(endpoint)
+        return found[0] if found else 0
 
     @contextmanager
     def flow(self, limits: UpstreamLimits) -> Iterator[None]:

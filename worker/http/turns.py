@@ -16,14 +16,14 @@ from worker.http.backend import Backend
 from worker.http.begun import Begun
 from worker.http.express import Express
 from worker.http.limits import HttpLimits
-from worker.http.patience import Patience, Phase
+from worker.http.patience import Patience
 from worker.http.wire import Wire
 
 
 class Turns(Steps):
     """Those of one conversation; see `run`."""
 
-    __slots__ = ("_error", "_handed_over", "_idle_seconds", "_task")
+    __slots__ = ("_error", "_handed_over", "_task")
 
     def __init__(
         self,
@@ -34,7 +34,6 @@ class Turns(Steps):
         limits: HttpLimits,
     ) -> None:
         super().__init__(express, client, client.channel, backend, patience, limits)
-        self._idle_seconds = limits.idle_seconds
         self._task: trio.lowlevel.Task | None = None
         self._handed_over: Begun | None = None
         self._error: Exception | None = None
@@ -48,14 +47,16 @@ class Turns(Steps):
         if self.backend.is_leaving() or self.client.leg.pending():
             return None
         self._task = trio.lowlevel.current_task()
-        self.has_more = False
-        self.patience.wait(Phase.IDLE, self._idle_seconds)
+        self.has_more = self.is_leaving = False
+        self.begin_waiting()
         self.backend.waits(self._leave)
-        self.express.watch(self.channel.descriptor, self.come)
+        self.backend.follow(self)
+        self.express.watch(self.channel.descriptor, self, is_answer=False)
         try:
             await trio.lowlevel.wait_task_rescheduled(self._abort)
         finally:
             self.backend.waits(None)
+            self.backend.follow(None)
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -64,6 +65,7 @@ class Turns(Steps):
 
     def broken_off(self) -> Begun | None:
         """The request that was under way when `run` was cancelled, or raised; its upstream is let go of."""
+        self.settle()
         begun, upstream = self.begun, self.upstream
         self.begun = self.upstream = None
         if upstream is not None:
@@ -85,6 +87,7 @@ class Turns(Steps):
 
     def hand_over(self) -> None:
         """Have the task go on with this request, from where it is."""
+        self.settle()
         begun, upstream = self.begun, self.upstream
         self.begun = self.upstream = None
         if upstream is not None:
@@ -99,7 +102,8 @@ class Turns(Steps):
 
     def _leave(self) -> None:
         """The worker drains: at once, if nothing is under way."""
-        if self.begun is None:
+        self.is_leaving = True
+        if self.is_idle:
             self.resume()
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
@@ -110,6 +114,8 @@ class Turns(Steps):
 
     def _stop(self) -> trio.lowlevel.Task | None:
         task, self._task = self._task, None
-        self.express.forget(self.channel.descriptor)
+        if task is not None:
+            self.express.forget(self.channel.descriptor)
+            self.end_waiting()
         self.is_held = False
         return task

@@ -58,6 +58,11 @@ class Standings:
         self._register = register or Register()
         self._told = told
 
+    @property
+    def register(self) -> Register:
+        """What is known, whatever the rules are: who asks it when nobody is out needs to ask no more."""
+        return self._register
+
     def out(self, now: float) -> Container[Endpoint]:
         """The endpoints that get no requests now."""
         if now >= self._register.all_in_at:
