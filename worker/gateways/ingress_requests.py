@@ -11,13 +11,9 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from cluster.authorize import Permit
 from cluster.http import Request, RequestDecision, Verified, authorize_request
-from cluster.http.affinity import NO_AFFINITY, Affinity
-from cluster.http.request import Headers
-from cluster.http.retries import Outcome, pause_seconds
+from cluster.http.affinity import NO_AFFINITY
 from cluster.http.target import DEFAULT_NORMALISATION
 from cluster.http.verify import NOTHING_ASKED
 from cluster.ingress import CertificateFiles
@@ -30,19 +26,17 @@ from worker.gateways import tokens
 from worker.gateways.inbound import Inbound
 from worker.gateways.ingress_plans import Led, plan_of
 from worker.gateways.ingress_upstreams import Upstreams
-from worker.gateways.requests import counting, request_id_of
+from worker.gateways.ingress_way import Way, believed, kept, sent_on
+from worker.gateways.request_way import counting
 from worker.gateways.strands import converse
 from worker.http import answers
 from worker.http.answers import Answer
-from worker.http.asking import Place
-from worker.http.fields import FORWARDED, Fields
-from worker.http.heads import Hop, Outgoing
+from worker.http.heads import Hop
 from worker.http.limits import DEFAULT_LIMITS, HttpLimits
 from worker.http.normal import normalised
 from worker.http.planning import Carrying
 from worker.http.pool import Upstream
 from worker.http.requests import RequestHead
-from worker.http.responses import ResponseHead
 from worker.http.wire import Wire
 from worker.net.leg import Leg
 from worker.relay.engine import DOWN
@@ -60,9 +54,6 @@ from worker.view.view import (
 if TYPE_CHECKING:
     from worker.http._plan import Plan
 
-_NOT_BELIEVED = frozenset(
-    name.decode() for name in FORWARDED - {b"x-forwarded-for", b"x-request-id"}
-)
 #: What was permitted goes on, though it is HTTP no more.
 _SWITCHING = 101
 
@@ -119,7 +110,7 @@ class _Visitor:
         self.hop = Hop(address=self._source_ip.encode(), scheme=scheme, replaces_cert=True)
         inbound.entry.recheck = self._is_still_permitted
 
-    def judge(self, request: RequestHead) -> "Answer | _Way":
+    def judge(self, request: RequestHead) -> Answer | Way:
         """By the view of this moment: host, route, share, target, and a permission where we give it."""
         led = self._last_led
         if led and led.view is self.inbound.world.current.view and led.host == request.host:
@@ -142,7 +133,7 @@ class _Visitor:
 
     def _led(
         self, request: RequestHead, asked: Request, route: IngressRoute, http: IngressHttp
-    ) -> "Answer | _Way":
+    ) -> Answer | Way:
         entry = self.inbound.entry
         self._served = http
         if entry.meters is None:
@@ -155,14 +146,14 @@ class _Visitor:
             return answers.NO_HEALTHY_UPSTREAM
         target, _ = found.up[0]
         entry.service = target.service
-        arriving = way.onward(_believed(asked))
+        arriving = way.onward(believed(asked))
         verified = self._tokens(found, arriving)
         permits = dict(self._permits(found, arriving, verified))
-        sent = tokens.onward(_sent(request, arriving, found), verified)
+        sent = tokens.onward(sent_on(request, arriving, found), verified)
         affinity = found.affinities.of(asked, self._source_ip, self.inbound.world.chance)
         self._last_led = self._always(request, route, http, found)
         upstreams = Upstreams(self.inbound, route, permits, self._carries)
-        return _Way(self, sent, found, affinity, upstreams)
+        return Way(self, sent, found, affinity, upstreams)
 
     def _always(
         self, request: RequestHead, route: IngressRoute, http: IngressHttp, found: IngressWay
@@ -186,13 +177,13 @@ class _Visitor:
         target = found.up[0][0]
         return Led(view, request.host, target, http, found, route, tuple(permits), by_service)
 
-    def _led_again(self, led: Led, request: RequestHead) -> "_Way":
+    def _led_again(self, led: Led, request: RequestHead) -> Way:
         """The same for one more request."""
         for _, _, counted in led.permits:
             counted.inc()
         return self._way_of(led, request, self.inbound.world.wall_clock())
 
-    def _way_of(self, led: Led, request: RequestHead, then: float) -> "_Way":
+    def _way_of(self, led: Led, request: RequestHead, then: float) -> Way:
         """For one that was counted."""
         entry = self.inbound.entry
         self._served = led.http
@@ -200,9 +191,9 @@ class _Visitor:
         for target, permit, _ in led.permits:
             entry.decided(permit, led.view.generation)
             self._carried = _Carried(target, request, then)
-        sent = request if not request.forwarded else _kept(request)
+        sent = request if not request.forwarded else kept(request)
         upstreams = Upstreams(self.inbound, led.route, led.by_service, self._carries)
-        return _Way(self, sent, led.found, NO_AFFINITY, upstreams)
+        return Way(self, sent, led.found, NO_AFFINITY, upstreams)
 
     def account(self) -> tuple[Entry, "array[int]"]:
         entry = self.inbound.entry
@@ -231,7 +222,7 @@ class _Visitor:
         started: float,
         endpoint: Endpoint,
         upstream: Upstream | None,
-    ) -> "_Way":
+    ) -> Way:
         assert isinstance(made_of, Led)
         way = self._way_of(made_of, request, self._wall_clock_at(started))
         self.inbound.entry.permit = made_of.permit
@@ -317,7 +308,7 @@ class _Visitor:
             return True
         target, arriving, then = carried
         if isinstance(arriving, RequestHead):
-            arriving = _believed(arriving.as_judged())
+            arriving = believed(arriving.as_judged())
         view = self.inbound.world.current.view
         policy = view.requests_of(target.service)
         claims = view.tokens.verify(policy.providers, arriving, then).claims
@@ -340,119 +331,3 @@ class _Visitor:
 
     def waits(self, wake: Callable[[], object] | None) -> None:
         self.inbound.entry.waits(wake)
-
-
-class _Way:
-    """One request on its way in; see `worker.http.conversation.Way`."""
-
-    __slots__ = ("_affinity", "_found", "_retries_made", "_sent", "_upstreams", "_visitor")
-
-    def __init__(
-        self,
-        visitor: _Visitor,
-        sent: RequestHead,
-        found: IngressWay,
-        affinity: Affinity,
-        upstreams: Upstreams,
-    ) -> None:
-        self._visitor = visitor
-        self._sent = sent
-        self._found = found
-        self._affinity = affinity
-        self._upstreams = upstreams
-        self._retries_made = 0
-
-    @property
-    def timeout_seconds(self) -> float:
-        seconds = self._found.way.request_timeout_seconds
-        return float("inf") if seconds is None else seconds
-
-    def head(self, request: RequestHead, endpoint: Endpoint) -> Outgoing:
-        chance = self._visitor.inbound.world.chance
-        return Outgoing(
-            request=self._sent,
-            hop=self._visitor.hop,
-            host=self._sent.host or str(endpoint).encode(),
-            request_id=request_id_of(chance.getrandbits(128)),
-        )
-
-    def amend(self, response: ResponseHead) -> ResponseHead:
-        """With the changes of split, route and listener, and cookies that keep the client in one place."""
-        self._upstreams.answered(response)
-        way, given = self._found.way, self._affinity.cookies
-        if not way.response_headers and not given:
-            return response
-        headers = way.back(_text(response.fields))
-        cookies = tuple(("set-cookie", cookie) for cookie in given)
-        return msgspec.structs.replace(response, fields=_bytes((*headers, *cookies)))
-
-    def failed(self) -> None:
-        self._upstreams.failed()
-
-    @property
-    def may_repeat(self) -> bool:
-        return self._found.way.retries is not None
-
-    def again(self, outcome: Outcome) -> float | None:
-        retries, visitor = self._found.way.retries, self._visitor
-        if retries is None or not retries.covers(outcome):
-            return None
-        if not retries.again(outcome, self._retries_made):
-            visitor.count_retry(RetryEnd.LIMIT)
-            return None
-        visitor.count_retry(RetryEnd.MADE)
-        self._upstreams.go_elsewhere()
-        self._retries_made += 1
-        return pause_seconds(self._retries_made - 1, visitor.inbound.world.chance)
-
-    def go_on(self, target: IngressTarget, endpoint: Endpoint, ready: Upstream | None) -> None:
-        """From where a plan has come."""
-        self._upstreams.go_on(target, endpoint, ready)
-
-    def at_once(self) -> Upstream | None:
-        return self._upstreams.at_once(self._found.up, self._affinity.key)
-
-    async def connect(self, *, afresh: bool) -> Upstream | Place:
-        return await self._upstreams.connect(self._found.up, self._affinity.key, afresh=afresh)
-
-    def release(self, upstream: Upstream, *, reusable: bool) -> None:
-        self._upstreams.release(upstream, reusable=reusable)
-
-    async def relay(self, client: Wire, upstream: Upstream) -> End:
-        return await self._upstreams.relay(client, upstream)
-
-
-def _believed(asked: Request) -> Request:
-    """Without what a client outside says of hops before us."""
-    headers = tuple(header for header in asked.headers if header[0] not in _NOT_BELIEVED)
-    return msgspec.structs.replace(asked, headers=headers)
-
-
-def _kept(request: RequestHead) -> RequestHead:
-    """The same of the head."""
-    kept = {n: v for n, v in request.forwarded.items() if n.decode() not in _NOT_BELIEVED}
-    return msgspec.structs.replace(request, forwarded=kept)
-
-
-def _sent(request: RequestHead, arriving: Request, found: IngressWay) -> RequestHead:
-    """The request's head with the path and the fields that are to arrive."""
-    if not found.way.request_headers:
-        kept = {n: v for n, v in request.forwarded.items() if n.decode() not in _NOT_BELIEVED}
-        return msgspec.structs.replace(request, path=arriving.path, forwarded=kept)
-    fields, forwarded = [], dict[bytes, bytes]()
-    for name, value in _bytes(arriving.headers):
-        if name in FORWARDED:
-            forwarded[name] = b",".join((forwarded[name], value)) if name in forwarded else value
-        else:
-            fields.append((name, value))
-    return msgspec.structs.replace(
-        request, path=arriving.path, fields=tuple(fields), forwarded=forwarded
-    )
-
-
-def _text(fields: Fields) -> Headers:
-    return tuple((n.lower().decode("latin-1"), v.decode("latin-1")) for n, v in fields)
-
-
-def _bytes(headers: Headers) -> Fields:
-    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)

@@ -26,7 +26,7 @@ from worker.gateways import pooled, steps
 from worker.gateways.inbound import Inbound
 from worker.gateways.joining import join
 from worker.gateways.multiplexed import Kept, place
-from worker.gateways.requests import FAILED, counting
+from worker.gateways.request_way import FAILED, counting
 from worker.http import answers
 from worker.http.asking import Place
 from worker.http.backend import Unserved
