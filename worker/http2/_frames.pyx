@@ -31,6 +31,7 @@ cdef enum:
     OTHERS = 0
     REQUEST = 1
     WINDOW = 2
+    PIECE = 3
     OF_ALL = -1
 
 cdef Py_ssize_t MOST = FRAME_BYTES
@@ -85,6 +86,8 @@ cdef class Frames:
             if length > MOST:
                 why = f"a frame of {length} bytes, more than {MOST}"
                 raise Broken(ErrorCodes.FRAME_SIZE_ERROR, why)
+            if kind == DATA and not flags & ~END_STREAM and size - at - HEADER_BYTES < length and not self.block:
+                break  # it will be whole
             if self.block and (kind != CONTINUATION or stream != self.block):
                 raise Broken(ErrorCodes.PROTOCOL_ERROR, "another frame inside a field block")
             if kind == CONTINUATION and not self.block:
@@ -144,10 +147,12 @@ cdef inline bint _is_left_out(uint8_t kind, Py_ssize_t length, uint32_t stream) 
 cdef inline int _what(
     const uint8_t *frame, uint8_t kind, uint8_t flags, Py_ssize_t length, uint32_t stream
 ) noexcept nogil:
-    """A whole request without padding, a window update as it should be, or something else."""
+    """A request or a piece of a body without padding, a window update as it should be, or something else."""
+    if kind == DATA:
+        return PIECE if not flags & ~END_STREAM and (length or flags) else OTHERS
     if kind == WINDOW_UPDATE:
         return WINDOW if length == 4 and not frame[9] & 0x80 and _number(frame + 9) else OTHERS
-    if kind != HEADERS or flags & ~HAS_PRIORITY != END_HEADERS | END_STREAM or not stream & 1:
+    if kind != HEADERS or flags & ~(HAS_PRIORITY | END_STREAM) != END_HEADERS or not stream & 1:
         return OTHERS
     if flags & HAS_PRIORITY and (length < PRIORITY_BYTES or _number(frame + 9) == stream):
         return OTHERS

@@ -38,7 +38,7 @@ from worker.http2.faults import Broken
 from worker.http2.frames import Frame, Kind
 from worker.http2.link import MAX_STREAMS, Link
 from worker.http2.packing import following
-from worker.http2.quick import Asked
+from worker.http2.quick import Asked, Piece
 from worker.http2.serving import Serving
 from worker.http2.stream import NOBODY, Stream
 from worker.http2.turn import Turn
@@ -190,7 +190,9 @@ class Http2Conversation:
             self._is_peer_leaving = True
         for event in self._link.feed(parts):
             if isinstance(event, Asked):
-                self._asked(event.number, event.fields, is_whole=True)
+                self._asked(event.number, event.fields, is_whole=event.is_whole)
+            elif isinstance(event, Piece):
+                self._came(event)
             else:
                 self._on(event)
         begun, self._begun = self._begun, []
@@ -260,6 +262,16 @@ class Http2Conversation:
                     stream.wake()
             case PingAckReceived(ping_data=data) if data == _FAREWELL:
                 self._refuse_more()
+
+    def _came(self, piece: Piece) -> None:
+        """See `DataReceived`."""
+        size = len(piece.content)
+        if stream := self._open.get(piece.number):
+            stream.arrived(piece.content, size)
+            if piece.is_last:
+                stream.ended()
+        else:
+            self._link.took(piece.number, size)
 
     def _asked(self, number: int, fields: list[Field], *, is_whole: bool) -> None:
         if self._is_full() or self._leaving is _Leaving.LAST:

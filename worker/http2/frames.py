@@ -59,12 +59,13 @@ class What(IntEnum):
     """What a `Part` is."""
 
     OTHERS = 0  # the library's
-    REQUEST = 1  # a whole one, which may be
+    REQUEST = 1  # maybe, in one frame
     WINDOW = 2  # a window update
+    PIECE = 3  # of a body, all of it
 
 
-#: What it is, the stream that it concerns (`OF_ALL`: maybe each), and its octets, of `REQUEST` and `WINDOW`
-#: a whole frame.
+#: What it is, the stream that it concerns (`OF_ALL`: maybe each), and its octets; but for `OTHERS` that is a
+#: whole frame.
 Part: TypeAlias = tuple[int, int, bytes]
 OF_ALL = -1
 

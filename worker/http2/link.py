@@ -27,7 +27,7 @@ from worker.http2.calm import DRIP_BYTES, Calm
 from worker.http2.faults import Broken
 from worker.http2.frames import FRAME_BYTES, OF_ALL, Part, What
 from worker.http2.packing import pack_quickly
-from worker.http2.quick import Asked, Server
+from worker.http2.quick import Asked, Piece, Server
 
 #: Requests under way at once on one connection; more are refused, and may be asked again.
 MAX_STREAMS = 100
@@ -60,17 +60,25 @@ class Link:
 
     # What has come.
 
-    def feed(self, parts: list[Part]) -> list[Event | Asked]:
+    def feed(self, parts: list[Part]) -> list[Event | Asked | Piece]:
         """What they say. Raises `Broken`."""
-        found: list[Event | Asked] = []
+        found: list[Event | Asked | Piece] = []
         for what, stream, data in parts:
             if what == What.REQUEST and (asked := self._quick.request(stream, data)):
                 found.append(asked)
+            elif what == What.PIECE and (piece := self._piece_of(stream, data)):
+                found.append(piece)
             elif what == What.WINDOW and (delta := self._quick.widened(stream, data)):
                 found.append(WindowUpdated(stream_id=stream, delta=delta))
             else:
                 found += self._strictly(stream, data)
         return found
+
+    def _piece_of(self, stream: int, data: bytes) -> Piece | None:
+        try:
+            return self._quick.came(stream, data)
+        except ProtocolError as error:
+            raise Broken(_code(error), str(error)) from None
 
     def _strictly(self, stream: int, data: bytes) -> list[Event]:
         """What the library says of a part; 0 or less is no stream."""
@@ -96,12 +104,13 @@ class Link:
         if size:
             self._h2.acknowledge_received_data(size, stream)
             self._flush()
+            self._say(self._quick.took(stream, size))
 
     # What is to be said. The stream has to be open in our direction.
 
     def fields(self, stream: int, fields: list[Field], *, is_last: bool) -> None:
         """A head, or trailers."""
-        if stream in self._quick:
+        if self._is_quick(stream):
             self._say(self._quick.fields(stream, fields, is_last=is_last))
         else:
             self._h2.send_headers(stream, fields, end_stream=is_last)
@@ -109,7 +118,7 @@ class Link:
 
     def answer(self, stream: int, fields: list[Field], content: bytes, *, has_body: bool) -> None:
         """A head and all of a body, for which there is room. Raises `Broken`."""
-        if stream in self._quick and len(content) <= FRAME_BYTES:
+        if self._is_quick(stream) and len(content) <= FRAME_BYTES:
             said = self._quick.fields(stream, fields, is_last=not has_body)
             if has_body:
                 said += self._quick.piece(stream, content, is_last=True)
@@ -143,7 +152,7 @@ class Link:
         if taken < size and taken < DRIP_BYTES:
             self.calm.dripped(self.clock())
         is_end = is_last and taken == size
-        if stream in self._quick:
+        if self._is_quick(stream):
             self._say(self._quick.piece(stream, bytes(data[:taken]), is_last=is_end))
         else:
             self._h2.send_data(stream, bytes(data[:taken]), end_stream=is_end)
@@ -172,9 +181,17 @@ class Link:
         last = self._h2.highest_inbound_stream_id if is_last else _NOT_YET
         self._say(GoAwayFrame(0, last_stream_id=last, error_code=code).serialize())
 
+    def _is_quick(self, stream: int) -> bool:
+        """Whether the library is not needed. It is for answers to half a request."""
+        if self._quick.is_whole(stream):
+            return True
+        self._quick.leave(stream)
+        return False
+
     def _say(self, data: bytes) -> None:
         self._out += data
-        self._wake.set()
+        if self._out:
+            self._wake.set()
 
     def _flush(self) -> None:
         self._out += self._h2.data_to_send()
