@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from worker.http.fields import Field
 
@@ -20,4 +20,4 @@ class Encoder:
     #: What the other side lets us remember, or less; it is told with the next block.
     header_table_size: int
 
-    def encode(self, fields: Iterable[Field]) -> bytes: ...
+    def encode(self, fields: Sequence[Field]) -> bytes: ...
