@@ -25,6 +25,7 @@ cdef enum:
     CONTINUATION = 9
     UNKNOWN = 10
     END_STREAM = 0x1
+    ACK = 0x1
     END_HEADERS = 0x4
     HAS_PRIORITY = 0x20
     # What a part is; see `frames.Part`.
@@ -111,7 +112,7 @@ cdef class Frames:
             if not self.is_left_out:
                 parts.append((
                     _what(octet + at, kind, flags, length, stream) if not self.left else OTHERS,
-                    OF_ALL if kind == SETTINGS else stream,
+                    OF_ALL if kind == SETTINGS and not flags & ACK else stream,
                     PyBytes_FromStringAndSize(<const char *>octet + at, there),
                 ))
             at += there

@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import ConnectionInputs, H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import InvalidBodyLengthError
 from h2.stream import H2Stream, StreamClosedBy, StreamInputs
@@ -142,17 +142,19 @@ class Quick:
     # What has come.
 
     def request(self, number: int, frame: bytes) -> Asked | None:
-        """What this frame asks for; None if it is the library's, as the first is. Raises `Broken`."""
+        """What this frame asks for; None if it is the library's. Raises `Broken`."""
         length: int | None = None
         library = self._library
         highest = library.highest_inbound_stream_id
-        if not highest or number <= highest:
+        if number <= highest:
             return None
         start = _BEHIND_PRIORITY if frame[4] & _HAS_PRIORITY else _BLOCK_AT
         fields = self._unpacked(frame, start)
         for name, _ in fields:
             if name in _OF_FRAMING:
                 length = _framing(fields)
+        if not highest:
+            library.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
         library.highest_inbound_stream_id = number
         self._windows[number] = self._first_window
         is_whole = bool(frame[4] & _END_STREAM)
