@@ -110,7 +110,10 @@ class Link:
             if not data:
                 return
             for event in self.conn.receive_data(data):
-                self._happened(event)
+                with contextlib.suppress(
+                    h2.exceptions.StreamClosedError
+                ):  # reset in the same breath
+                    self._happened(event)
             self._push()
             await self.flush()
 
@@ -165,6 +168,9 @@ class Link:
     def _push(self):
         """As much of the bodies as windows allow."""
         for stream, (body, answer) in tuple(self.left.items()):
+            if stream not in self.conn.streams or self.conn.streams[stream].closed:
+                del self.left[stream]
+                continue
             while body and (room := self.conn.local_flow_control_window(stream)) > 0:
                 size = min(room, self.conn.max_outbound_frame_size)
                 self.conn.send_data(stream, body[:size])
