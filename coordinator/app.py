@@ -280,7 +280,8 @@ def _tcp(config: CoordinatorConfig) -> Tcp:
 
 
 async def _watch_signals(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-    async for _ in signals:
+    async for number in signals:
+        log.info("asked to stop", signal=signal.Signals(number).name)
         scope.cancel()
 
 

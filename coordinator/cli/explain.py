@@ -107,6 +107,10 @@ def _explain_connection(settings: Settings, connection: str) -> None:
         _tell(answer)
 
 
+#: A name that was mistyped looks like this too.
+_UNREACHED = "by nobody in the mesh: nothing that leads to it is registered"
+
+
 def _tell(answer: dict[str, Any]) -> None:
     route = answer["route"]
     facts = [
@@ -117,6 +121,7 @@ def _tell(answer: dict[str, Any]) -> None:
         ("Destination", route["destination"]),
         ("Gateway", route["gateways"] or route["gateway"]),
         ("SNI", route["sni"]),
+        ("Reached", "" if route["dialled"] or answer["endpoints"] else _UNREACHED),
         ("Generation", answer["generation"]),
     ]
     print_facts([(name, value) for name, value in facts if value != []])

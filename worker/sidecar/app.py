@@ -268,7 +268,8 @@ class Sidecar:
     def _use_endpoints(self, service: str, answer: Any) -> None:
         endpoints = endpoints_of(answer)
         self.known = replace(self.known, endpoints={**self.known.endpoints, service: endpoints})
-        log.info("upstream", service=service, endpoints=len(endpoints))
+        tell = log.info if endpoints else log.warning
+        tell("upstream", service=service, endpoints=len(endpoints))
 
     def _use_rules(self, answer: Any) -> None:
         self._become(replace(self.known, rules=rules_of(answer)))

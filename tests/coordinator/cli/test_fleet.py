@@ -61,6 +61,12 @@ async def test_history(lockgate):
     assert (await lockgate("history", "-format=json")).json[0]["digest"] == "d1"
 
 
+async def test_explain_says_that_nothing_leads_there(lockgate):
+    """Whether or not it would be allowed: a mistyped name is denied by the default like any other."""
+    told = (await lockgate("explain", "-source", "web", "-destination", "nosuch")).out
+    assert "Reached:      by nobody in the mesh: nothing that leads to it is registered" in told
+
+
 async def test_explain_names_the_rule(lockgate, file):
     text = 'Kind = "terminating-gateway"\nName = "egress"\nServices = [{ Name = "billing" }]\n'
     await lockgate("config", "write", file("egress.hcl", text))
