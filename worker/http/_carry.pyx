@@ -24,7 +24,7 @@ cdef extern from "<poll.h>" nogil:
 
 cdef enum:
     PIECE = AT_MOST
-    TLS_PIECE = 3 * RECORD  # what the relay engine found best
+    SEALED_PIECE = 3 * RECORD  # for a sink in TLS: what the relay engine found best
     PIECES = 16  # a fifth of a millisecond: all of a megabyte
 
 MORE_AT_ONCE = 0
@@ -42,8 +42,7 @@ cdef char piece[PIECE]
 def carry(Channel source not None, Channel sink not None, Py_ssize_t left):
     cdef Py_ssize_t taken = 0
     cdef int count, sent
-    cdef bint is_plain = source.side.ssl == NULL and sink.side.ssl == NULL
-    cdef int most = PIECE if is_plain else TLS_PIECE
+    cdef int most = PIECE if sink.side.ssl == NULL else SEALED_PIECE
     for _ in range(PIECES):
         if taken == left:
             break
