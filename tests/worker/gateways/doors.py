@@ -224,7 +224,7 @@ async def _sidecar(name, pki, folder, nursery, *more):
 async def until_end(stream):
     """All that comes until the connection ends, and whether that was in order."""
     got, is_in_order = bytearray(), True
-    with trio.fail_after(PATIENCE_SECONDS):
+    with trio.fail_after(3 * PATIENCE_SECONDS):
         try:
             while chunk := await stream.receive_some(65536):
                 got += chunk
