@@ -120,6 +120,11 @@ class Stream:
         """Of the body, padding and all, that nobody has yet."""
         return self._unread
 
+    @property
+    def content_bytes(self) -> int:
+        """The same without padding."""
+        return sum(map(len, self._pieces))
+
     async def piece(self) -> bytes:
         """What there is of the body that was not taken before; `b""` at its end."""
         while not self._pieces:

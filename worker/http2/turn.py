@@ -133,7 +133,7 @@ class Turn:
         if stream.unread_bytes > _BODY_BYTES:
             return None
         try:
-            return heads.request_of(
+            request = heads.request_of(
                 stream.asked,
                 has_body=stream.has_body,
                 max_bytes=limits.head_bytes,
@@ -141,6 +141,9 @@ class Turn:
             )
         except (BadRequest, Malformed):
             return None  # the task finds the same
+        # Empty trailers end a body that may be shorter than it says: its upstream waits for the rest.
+        is_short = request.length not in (None, CHUNKED, stream.content_bytes)
+        return None if is_short else request
 
     def _at_once(self, judged: Way | Answer) -> Upstream | None:
         if isinstance(judged, Answer) or judged.may_repeat:

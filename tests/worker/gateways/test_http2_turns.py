@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+from hyperframe.frame import HeadersFrame
 from trio.testing import wait_all_tasks_blocked
 
 from cluster.reasons import End
@@ -253,3 +254,29 @@ async def test_draining_lets_what_is_under_way_end(site):
     assert (await client.until(number)).status == 200
     assert await client.ended() == 0
     await site.node.ended("finished")
+
+
+async def test_a_body_that_trailers_ended_too_early_costs_its_upstream(site):
+    """It waits for the rest, and would take the next request for that."""
+    read = []
+
+    async def serve(stream):
+        at = len(read)
+        read.append(b"")
+        while data := await stream.receive_some(65536):
+            read[at] += data
+            await stream.send_all(HEAD + b"hello")
+
+    upstream = await start_upstream(site.nursery, serve)
+    await site.link(upstream.endpoint)
+    client = await site.warm()
+    number = client.conn.get_next_available_stream_id()
+    client.answers[number] = type(client.answers[1])()
+    named = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/")]
+    client.conn.send_headers(number, [*named, (b"content-length", b"100")])
+    trailers = HeadersFrame(number, flags=["END_HEADERS", "END_STREAM"]).serialize()
+    await client.stream.send_all(client.conn.data_to_send() + trailers)
+    await client.until(number)
+    assert (await client.ask(target="/next")).body == b"hello"
+    assert read[-1].startswith(b"GET /next ")
+    assert sum(b"/next" in one for one in read) == 1
