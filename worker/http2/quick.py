@@ -29,6 +29,8 @@ from worker.http2.frames import Kind
 _HEADER = struct.Struct(">HBBBL")
 _END_STREAM, _END_HEADERS, _HAS_PRIORITY = 0x1, 0x4, 0x20
 _MOST_WINDOW = 2**31 - 1
+#: Streams that the library has, before those that are over are looked for when it adopts one more.
+_MOST_KEPT = 256
 #: Where a field block begins in its frame, without a priority and with one.
 _BLOCK_AT, _BEHIND_PRIORITY = 9, 14
 
@@ -83,13 +85,15 @@ class Server(H2Connection):
 
     @property
     def open_inbound_streams(self) -> int:
-        self._open_streams(1)  # forgets those that are over
+        self.forget()
         return 0
 
     def adopt(self, number: int, window: int, body: _Body | None, *, has_answered: bool) -> None:
         """A stream of a request that is whole, or of which `body` is to come; of its answer the head was
         sent, or nothing.
         """
+        if len(self.streams) >= _MOST_KEPT:
+            self.forget()
         stream = self.streams[number] = _Adopted(
             number,
             config=self.config,
@@ -104,6 +108,10 @@ class Server(H2Connection):
             stream.expect(body)
         if has_answered:
             stream.state_machine.process_input(StreamInputs.SEND_HEADERS)
+
+    def forget(self) -> None:
+        """Those of its streams that are over."""
+        self._open_streams(1)
 
     def consumed(self, size: int) -> None:
         """So much of the connection's window was used up on streams that it has not seen. Raises
@@ -220,6 +228,7 @@ class Quick:
             self._answered.discard(number)
 
     def leave_all(self) -> None:
+        self._library.forget()  # what is said of all does not concern them
         for number in tuple(self._windows):
             self.leave(number)
 

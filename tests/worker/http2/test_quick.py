@@ -10,7 +10,7 @@ from hyperframe.frame import DataFrame, GoAwayFrame
 
 from cluster.reasons import End
 from tests.fakes.http2_client import frames_until_end
-from tests.worker.http2.corpus import FLOW_CONTROL, START, headers
+from tests.worker.http2.corpus import FLOW_CONTROL, HEAD, START, headers
 from worker.http2.link import CONNECTION_WINDOW, STREAM_WINDOW
 
 OPEN = ("END_HEADERS",)
@@ -130,3 +130,14 @@ async def test_trailers_of_a_request_are_the_librarys(site, autojump_clock):
     await client.flush()
     assert (await client.ask()).status == 200
     assert site.backend.under_way == 0
+
+
+async def test_streams_that_were_reset_are_forgotten(site, autojump_clock):
+    """Those of a connection that goes on with requests that nobody resets."""
+    client = await site.client.start()
+    for _ in range(400):
+        number = client.conn.get_next_available_stream_id()
+        client.conn.send_headers(number, [*HEAD], end_stream=True)
+        client.conn.reset_stream(number, ErrorCodes.CANCEL)
+        assert (await client.ask()).status == 200
+    assert len(site.conversation._link._h2.streams) < 300
