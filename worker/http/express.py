@@ -82,7 +82,7 @@ class Express(Rounds):
         while True:
             await trio.lowlevel.wait_readable(self.fileno())
             self._rounds()
-            if self._held:
+            while self._held:  # whose answer begins meanwhile is held for a moment of its own
                 await trio.lowlevel.checkpoint()
                 held, self._held = self._held, []
                 self._rounds()
