@@ -139,7 +139,10 @@ class Way:
         if self._http.http2:
             return None
         endpoint = self._drawn = self._draw()
-        found = None if endpoint is None else self._pooled(endpoint)
+        try:
+            found = None if endpoint is None else self._pooled(endpoint)
+        except UpstreamFault:
+            return None  # `connect` meets the same, and tells
         if found is not None:
             self._drawn, self._ready = None, self._lead_to(found)
         return found

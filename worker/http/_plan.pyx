@@ -16,6 +16,8 @@ from worker.http._channel cimport Channel
 from worker.http._scan cimport Scan
 from worker.http._written cimport Told
 
+from cluster.errors import UpstreamFault
+
 cdef enum:
     MOST_BOUNDS = 32
     FAILURES = 500  # from here on a status counts as a failure of the endpoint
@@ -46,7 +48,10 @@ cdef class Lane:
             if not stock:
                 return None
         if self.origination is not None:
-            made_with = self.origination.context()
+            try:
+                made_with = self.origination.context()
+            except UpstreamFault:
+                return None  # the task meets the same, and tells
         while stock:
             found = stock.pop()
             if found.made_with is made_with and not found.unread:

@@ -610,6 +610,31 @@ async def test_tls_that_fails_is_503(site, tmp_path):
     assert b"TLS_error" in answer.body
 
 
+@pytest.mark.parametrize("http", [HTTP, HttpRoute(load_balancer={"Policy": "least_request"})])
+async def test_tls_files_that_are_gone_are_503_for_who_is_served_already(site, tmp_path, http):
+    """Whether the upstream was chosen by a task, a turn or a plan; and nothing stays counted."""
+    context = server_context(tmp_path, site.pki.leaf(dns=["billing.example.com"]))
+    server = await Server(says()).start(site.nursery, context)
+    ca = tmp_path / "outside.pem"
+    ca.write_bytes(site.pki.pem)
+    tls = files(ca=ca, server_name="billing.example.com")
+    await site.link(server.endpoint, tls=tls, http=http)
+    client = await site.call()
+    for _ in range(3):
+        assert (await client.ask()).status == 200
+    text = ca.read_bytes()
+    for _ in range(2):
+        ca.unlink()
+        for _ in range(2):
+            assert (await client.ask()).status == 503
+        ca.write_bytes(text)
+        for _ in range(3):
+            assert (await client.ask()).status == 200
+    (view,) = site.node.world.current.view.gateways.values()
+    balanced = view.table.find(sni("billing")).http.balanced
+    assert balanced is None or balanced.room.requests == 0
+
+
 # --- what is no HTTP any more
 
 UPGRADE = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
