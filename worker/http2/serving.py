@@ -213,7 +213,7 @@ class Serving:
                 await trio.lowlevel.checkpoint_if_cancelled()
             self._continue(request)
             if request.has_body and not self._is_sent:
-                await self._both_ways(way, asked, seconds)
+                await self._both_ways(way, request, asked, seconds)
             else:
                 self._patience.wait(Phase.ANSWER, seconds)
                 await self._answer(way, asked)
@@ -221,11 +221,12 @@ class Serving:
         finally:
             asked.give_back(reusable=is_over)
 
-    async def _both_ways(self, way: Way, asked: Ask, seconds: float) -> None:
+    async def _both_ways(self, way: Way, request: RequestHead, asked: Ask, seconds: float) -> None:
         fault = _Fault()
         lost: Exception | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._upload, asked, seconds, fault, nursery.cancel_scope)
+            exchange, length = nursery.cancel_scope, request.length
+            nursery.start_soon(self._upload, asked, length, seconds, fault, exchange)
             try:
                 await self._answer(way, asked)
             except Exception as error:
@@ -237,17 +238,26 @@ class Serving:
             raise lost
 
     async def _upload(
-        self, asked: Ask, seconds: float, fault: _Fault, exchange: trio.CancelScope
+        self,
+        asked: Ask,
+        length: int | None,
+        seconds: float,
+        fault: _Fault,
+        exchange: trio.CancelScope,
     ) -> None:
         """The body. If the caller is to blame for its end, so for that of the exchange."""
         stream, patience = self._stream, self._patience
+        size = len(self._held or b"")
         if self._held:
             await asked.send(self._held)
         while content := await stream.piece():
             patience.wait(patience.phase, self._limits.stall_seconds)
             await asked.send(content)
             stream.took()
+            size += len(content)
         try:
+            if length not in (None, CHUNKED, size):
+                raise Malformed("trailers before the end of the body")
             await asked.end(heads.trailers_of(stream.trailers))
         except Malformed as error:
             fault.error = error

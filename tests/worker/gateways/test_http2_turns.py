@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-CANCEL = 8
+PROTOCOL_ERROR, CANCEL = 1, 8
 
 
 class Http2Site(Site):
@@ -256,6 +256,25 @@ async def test_draining_lets_what_is_under_way_end(site):
     await site.node.ended("finished")
 
 
+async def too_short(client):
+    """A request whose body is to have 100 bytes, and is over with none; its stream."""
+    number = client.conn.get_next_available_stream_id()
+    client.answers[number] = type(client.answers[1])()
+    named = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/")]
+    client.conn.send_headers(number, [*named, (b"content-length", b"100")])
+    trailers = HeadersFrame(number, flags=["END_HEADERS", "END_STREAM"]).serialize()
+    await client.stream.send_all(client.conn.data_to_send() + trailers)
+    return number
+
+
+async def test_a_body_that_trailers_ended_too_early_is_malformed(site):
+    await after_one(site, never)
+    client = await site.warm()
+    assert (await client.until(await too_short(client))).reset == PROTOCOL_ERROR
+    assert site.requests(400) == 1
+    assert len(site.node.world.pools) == 0
+
+
 async def test_a_body_that_trailers_ended_too_early_costs_its_upstream(site):
     """It waits for the rest, and would take the next request for that."""
     read = []
@@ -270,12 +289,7 @@ async def test_a_body_that_trailers_ended_too_early_costs_its_upstream(site):
     upstream = await start_upstream(site.nursery, serve)
     await site.link(upstream.endpoint)
     client = await site.warm()
-    number = client.conn.get_next_available_stream_id()
-    client.answers[number] = type(client.answers[1])()
-    named = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/")]
-    client.conn.send_headers(number, [*named, (b"content-length", b"100")])
-    trailers = HeadersFrame(number, flags=["END_HEADERS", "END_STREAM"]).serialize()
-    await client.stream.send_all(client.conn.data_to_send() + trailers)
+    number = await too_short(client)
     await client.until(number)
     assert (await client.ask(target="/next")).body == b"hello"
     assert read[-1].startswith(b"GET /next ")
