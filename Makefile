@@ -34,7 +34,7 @@ run: $(INSTALLED)    ## the quickstart in the foreground; Ctrl-C ends it
 	$(BIN)/lockgate dev examples/quickstart
 
 test: $(DEVELOPED) $(CLIENTS)  ## all tests; those whose server is not installed are skipped by name
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q -n $(shell expr $$(nproc) + 1) --maxprocesses 4 --dist loadfile
 
 native: $(DEVELOPED) ## build the native modules again, in place
 	$(BIN)/python setup.py -q build_ext --inplace
