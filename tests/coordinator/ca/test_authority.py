@@ -187,10 +187,10 @@ async def test_of_5000_requests_at_once_every_one_has_its_leaf_within_120_second
             nursery.start_soon(ask, number % 2 == 0)
     times = [when for found in done.values() for when, _ in found]
     assert (len(times), max(times) <= 120) == (5000, True)
-    # A signature is made in a thread, which the clock does not wait for: a few are late on a busy machine.
-    nearly_all = sorted(when for when, _ in done[True])[-50]
+    # Signatures are made in threads, forty at a time, for which the clock does not wait: some are late.
+    nearly_all = sorted(when for when, _ in done[True])[-200]
     early = [when for when, _ in done[False] if when < nearly_all]
-    assert len(early) <= 25, "without precedence it were half of them"
+    assert len(early) <= 50, "without precedence there are more than two thousand"
     assert len({serial for found in done.values() for _, serial in found}) == 5000
 
 
