@@ -29,11 +29,10 @@ from worker.http.responses import Ends, ResponseHead
 from worker.http2 import heads
 from worker.http2.faults import Malformed
 from worker.http2.stream import GONE, Stream
+from worker.net.leg import READ_BYTES
 
 #: A longer body is carried by a task.
 _BODY_BYTES = 64 * 1024
-#: What is read of an upstream at once; an answer that fills it may go on.
-_READ_BYTES = 64 * 1024
 
 
 class Home(Protocol):
@@ -204,7 +203,7 @@ class Turn:
         assert self.begun is not None
         limits, method = self._limits, self.begun.request.method
         found = native.heads.response(data, method, limits.head_bytes, limits.fields)
-        if found is None or len(data) >= _READ_BYTES or self.stream.is_over:
+        if found is None or len(data) >= READ_BYTES or self.stream.is_over:
             return False
         response, end = found
         content = _content(response, data[end:])

@@ -15,6 +15,7 @@ from tests.worker.gateways.conftest import QUICK
 from tests.worker.gateways.test_requests import Site, by_request
 from worker.http import native
 from worker.http2.serving import Serving
+from worker.net.leg import READ_BYTES
 
 pytestmark = pytest.mark.skipif(
     not native.is_built or "native" not in ENGINES, reason="the native modules were not built"
@@ -155,6 +156,23 @@ async def test_an_answer_comes_in_any_pieces(site, parts):
         answer = await client.ask()
         assert (answer.status, answer.body) == (200, b"hello")
     assert site.requests(200) == 4
+
+
+async def test_an_answer_that_fills_a_read_is_left_to_a_task(site, tasks):
+    """There may be more behind it, for which the connection could not be used again."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n"
+    body = bytes(READ_BYTES - len(head % READ_BYTES))
+    answers = iter((head % 2 + b"ok", head % len(body) + body))
+
+    async def serve(stream):
+        while await stream.receive_some(65536):
+            await stream.send_all(next(answers))
+
+    upstream = await start_upstream(site.nursery, serve)
+    await site.link(upstream.endpoint)
+    client = await site.warm()
+    assert (await client.ask()).body == body
+    assert tasks == [1, 3]
 
 
 async def test_an_answer_wider_than_the_window_waits_for_it(site):
